@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs'
+import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
+import type { Log } from './log.ts'
+import { listOf } from './settings.ts'
+
+export interface NatsSettings {
+  NATS_URL: string
+  NATS_CREDENTIALS_FILE: string
+  NATS_USER: string
+  NATS_PASSWORD: string
+  NATS_CA_FILE: string
+}
+
+/**
+ * Connects to NATS and never gives up: at start it waits for the first server, later it reconnects for ever.
+ * A service stays up without NATS (live, not ready) instead of restarting in a loop.
+ */
+export async function connectNats(settings: NatsSettings, name: string, log: Log): Promise<NatsConnection> {
+  const connection = await connect({
+    name,
+    servers: listOf(settings.NATS_URL),
+    waitOnFirstConnect: true,
+    maxReconnectAttempts: -1,
+    // Short and jittered: a log that is back must be read again within seconds, by all pods but not at once.
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    // A dead link is noticed after two missed pings.
+    pingInterval: 5_000,
+    maxPingOut: 2,
+    ignoreClusterUpdates: false,
+    ...(settings.NATS_USER ? { user: settings.NATS_USER, pass: settings.NATS_PASSWORD } : {}),
+    ...(settings.NATS_CREDENTIALS_FILE
+      ? { authenticator: credsAuthenticator(readFileSync(settings.NATS_CREDENTIALS_FILE)) }
+      : {}),
+    ...(settings.NATS_CA_FILE ? { tls: { caFile: settings.NATS_CA_FILE } } : {}),
+  })
+  void logStatus(connection, log)
+  return connection
+}
+
+async function logStatus(connection: NatsConnection, log: Log): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type === 'disconnect') log.warn({ server: status.server }, 'NATS is away; reconnecting')
+    else if (status.type === 'reconnect') log.info({ server: status.server }, 'NATS is back')
+    else if (status.type === 'error') log.warn({ error: String(status.error) }, 'NATS reports an error')
+  }
+}

@@ -1,0 +1,76 @@
+import type { RecentLog } from './recent-log.ts'
+import type { Router } from './router.ts'
+
+export interface FlusherOptions {
+  router: Router
+  recentLog: RecentLog
+  /** Frames that may wait to be flushed before the log tail is told to pause. */
+  maxUnflushedBytes: number
+  pause: () => void
+  unpause: () => void
+  /** An event has been written to all its live subscribers, this long after the log stored it. */
+  onFlushed: (latencyMs: number) => void
+}
+
+/** Writes between two looks at the clock, and how long one slice of work may take. */
+const writesPerStep = 64
+const sliceMs = 8
+
+/**
+ * Drives the router. Everything that arrived in one turn of the event loop goes out together, in slices that let
+ * accepting and reading go on. Under load a flush takes longer, so more arrives meanwhile, and the next is larger:
+ * throughput rises by itself when it is needed.
+ */
+export class Flusher {
+  private readonly options: FlusherOptions
+  private scheduled = false
+  private readonly sequences: number[] = []
+  private readonly times: number[] = []
+  private first = 0
+
+  constructor(options: FlusherOptions) {
+    this.options = options
+  }
+
+  /** Notes an event for the latency measurement. */
+  note(sequence: number, timeMs: number): void {
+    this.sequences.push(sequence)
+    this.times.push(timeMs)
+    if (this.options.router.unflushedBytes > this.options.maxUnflushedBytes) this.options.pause()
+  }
+
+  /** Forgets the events noted: the log starts anew. */
+  restart(): void {
+    this.sequences.length = 0
+    this.times.length = 0
+    this.first = 0
+  }
+
+  /** Has the router’s work done, beginning at the end of this turn. */
+  schedule(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    setImmediate(() => this.run())
+  }
+
+  private run(): void {
+    const { router } = this.options
+    const end = performance.now() + sliceMs
+    while (router.busy && performance.now() < end) router.step(writesPerStep)
+    this.observe()
+    this.scheduled = false
+    if (router.unflushedBytes <= this.options.maxUnflushedBytes) this.options.unpause()
+    if (router.busy) this.schedule()
+  }
+
+  private observe(): void {
+    const { flushedTo } = this.options.router
+    if (this.first === this.sequences.length || (this.sequences[this.first] as number) > flushedTo) return
+    const nowMs = Date.now()
+    while (this.first < this.sequences.length && (this.sequences[this.first] as number) <= flushedTo) {
+      // Clocks of the log and of the pod may differ by a little; no event arrives before it was stored.
+      this.options.onFlushed(Math.max(0, nowMs - (this.times[this.first++] as number)))
+    }
+    if (this.first === this.sequences.length) this.restart()
+  }
+}

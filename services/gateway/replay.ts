@@ -1,0 +1,302 @@
+import type { JetStreamManager } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import type { Log } from '../common/log.ts'
+import type { LogState } from '../common/log-stream.ts'
+import { LogReader } from './log-reader.ts'
+import { Page } from './page.ts'
+import { planSweep, type SweepPlan, serves } from './replay-plan.ts'
+import type { Subscriber } from './router.ts'
+import { encodeEvent, type LogEvent } from './sse-frame.ts'
+
+export interface ReplayOptions {
+  nats: NatsConnection
+  manager: JetStreamManager
+  stream: string
+  log: Log
+  /** Most sweeps at a time. Memory: one page of `pageBytes` each, or one event where that is larger. */
+  maxSweeps: number
+  pageBytes: number
+  /** The recent log's floor: from there on the router serves again. */
+  floor: () => number
+  /** The newest position that this pod has read: everything up to it is in the stream. */
+  tailPosition: () => number
+  epoch: () => string
+  /** Fresh state of the log. @throws when JetStream does not answer. */
+  readLogState: () => Promise<LogState>
+  /** Gives a subscriber back that has everything up to the floor. */
+  done: (subscriber: Subscriber) => void
+  /** The stream no longer has what comes after the subscriber's position; it goes on from `resumedAt`. */
+  expired: (subscriber: Subscriber, resumedAt: number) => void
+  onOutcome: (outcome: 'completed' | 'expired' | 'failed') => void
+  onDelivered: (events: number, bytes: number) => void
+}
+
+/** How long a sweep waits for readers that push back before it goes on without them. */
+const patienceMs = 250
+/** Writes between two looks at the rest of the world. */
+const slice = 32
+
+/**
+ * Reads the stream for subscribers whose position has fallen off the recent log. A sweep is like a lift: it begins at
+ * the lowest position that waits and goes up to the recent log; everybody whom it passes and who can take it gets
+ * each page, so a hundred clients that are equally far behind cost one read. One that pushes back too long is left
+ * where it is, for a later sweep.
+ */
+export class Replay {
+  /** Subscribers in replay's hands. */
+  readonly waiting = new Set<Subscriber>()
+  sweeps = 0
+  private readonly blocked = new Set<Subscriber>()
+  private readonly options: ReplayOptions
+  private generation = 0
+  private readonly running = new Set<SweepPlan>()
+  private wake: (() => void)[] = []
+
+  constructor(options: ReplayOptions) {
+    this.options = options
+  }
+
+  take(subscriber: Subscriber): void {
+    this.waiting.add(subscriber)
+    this.schedule()
+  }
+
+  drained(subscriber: Subscriber): void {
+    if (!this.blocked.delete(subscriber)) return
+    for (const wake of this.wake.splice(0)) wake()
+    this.schedule()
+  }
+
+  forget(subscriber: Subscriber): void {
+    this.waiting.delete(subscriber)
+    this.drained(subscriber)
+  }
+
+  /** Subscribers that wait and could be written to: for a sign of life while they queue. */
+  *idle(): Iterable<Subscriber> {
+    for (const subscriber of this.waiting) if (!this.blocked.has(subscriber)) yield subscriber
+  }
+
+  /** The log starts anew: sweeps under way end, and nobody is in replay's hands any more. */
+  restart(): void {
+    this.generation++
+    this.waiting.clear()
+    this.blocked.clear()
+    for (const wake of this.wake.splice(0)) wake()
+  }
+
+  private schedule(): void {
+    // A turn later, so that everybody who falls behind in one turn is planned for at once.
+    setImmediate(() => {
+      while (this.running.size < this.options.maxSweeps) {
+        const plan = planSweep(this.unserved(), this.options.floor())
+        if (!plan) return
+        this.running.add(plan)
+        void this.sweep(plan).finally(() => {
+          this.running.delete(plan)
+          if (this.waiting.size > 0) this.schedule()
+        })
+      }
+    })
+  }
+
+  /** Those that can be written to and that no running sweep will reach: it has passed them, or reads other topics. */
+  private *unserved(): Iterable<Subscriber> {
+    for (const subscriber of this.idle()) {
+      let reached = false
+      for (const plan of this.running)
+        if (subscriber.position >= plan.afterSequence && serves(plan, subscriber)) reached = true
+      if (!reached) yield subscriber
+    }
+  }
+
+  private async sweep(plan: SweepPlan): Promise<void> {
+    const { generation } = this
+    this.sweeps++
+    let reading: PageReader | undefined
+    try {
+      await this.tellExpired(plan)
+      const target = this.options.tailPosition()
+      reading = await PageReader.open(this.options, plan, target)
+      while (generation === this.generation && this.reachable(plan) && plan.afterSequence < target) {
+        const page = await reading.next()
+        if (generation !== this.generation) return
+        if (page.count > 0 && (page.sequences[0] as number) > page.floor + 1) await this.tellExpired(plan)
+        await this.serve(plan, page)
+      }
+    } catch (error) {
+      if (generation !== this.generation) return
+      this.options.log.warn(
+        { error: String(error), waiting: this.waiting.size },
+        'a replay failed; trying again',
+      )
+      this.options.onOutcome('failed')
+      await new Promise((resolve) => setTimeout(resolve, 250))
+    } finally {
+      reading?.close()
+    }
+  }
+
+  private reachable(plan: SweepPlan): boolean {
+    for (const subscriber of this.idle()) {
+      if (subscriber.position >= plan.afterSequence && serves(plan, subscriber)) return true
+    }
+    return false
+  }
+
+  /** Before a read: whoever stands before the oldest event that is kept is told so, and goes on from there. */
+  private async tellExpired(plan: SweepPlan): Promise<void> {
+    const { generation } = this
+    const oldest = (await this.options.readLogState()).firstSequence - 1
+    if (generation !== this.generation) return
+    for (const subscriber of [...this.waiting]) {
+      if (subscriber.position >= oldest || this.blocked.has(subscriber)) continue
+      this.waiting.delete(subscriber)
+      this.options.onOutcome('expired')
+      this.options.expired(subscriber, oldest)
+    }
+    if (plan.afterSequence < oldest) plan.afterSequence = oldest
+  }
+
+  private async serve(plan: SweepPlan, page: Page): Promise<void> {
+    const { generation } = this
+    const served: Subscriber[] = []
+    let writes = 0
+    for (const subscriber of [...this.idle()]) {
+      if (subscriber.position < page.floor || subscriber.position >= page.last || !serves(plan, subscriber))
+        continue
+      if (!this.waiting.has(subscriber) || this.blocked.has(subscriber)) continue
+      const chunk = page.read(subscriber.group.topics, subscriber.position, page.last)
+      subscriber.position = page.last
+      served.push(subscriber)
+      if (chunk.bytes) {
+        this.options.onDelivered(chunk.events, chunk.bytes.length)
+        if (!subscriber.write(chunk.bytes) && this.waiting.has(subscriber)) this.blocked.add(subscriber)
+        if (++writes % slice === 0) await new Promise((resolve) => setImmediate(resolve))
+        if (generation !== this.generation) return
+      }
+    }
+    plan.afterSequence = page.last
+    this.handBack()
+    await this.waitForReaders(served)
+  }
+
+  /** Whoever has reached the recent log leaves; a socket that still pushes back is the router's to wait for. */
+  private handBack(): void {
+    const floor = this.options.floor()
+    for (const subscriber of [...this.waiting]) {
+      if (subscriber.position < floor) continue
+      this.waiting.delete(subscriber)
+      this.options.onOutcome('completed')
+      if (this.blocked.delete(subscriber)) subscriber.state = 'blocked'
+      else this.options.done(subscriber)
+    }
+  }
+
+  private async waitForReaders(served: readonly Subscriber[]): Promise<void> {
+    const end = performance.now() + patienceMs
+    while (served.some((subscriber) => this.blocked.has(subscriber)) && performance.now() < end) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, end - performance.now())
+        this.wake.push(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+    }
+  }
+}
+
+/** Reads a stretch of the stream page by page. */
+class PageReader {
+  private readonly options: ReplayOptions
+  private readonly epoch: string
+  private readonly target: number
+  private reader!: LogReader
+  private page: Page
+  private readonly surplus: { event: LogEvent; frame: Buffer }[] = []
+  private ended = true
+  private failure: Error | undefined
+  private notify: (() => void) | undefined
+
+  private constructor(options: ReplayOptions, after: number, target: number) {
+    this.options = options
+    this.target = target
+    this.epoch = options.epoch()
+    this.page = new Page(after, options.pageBytes)
+  }
+
+  static async open(options: ReplayOptions, plan: SweepPlan, target: number): Promise<PageReader> {
+    const pages = new PageReader(options, plan.afterSequence, target)
+    pages.reader = await LogReader.open({
+      nats: options.nats,
+      manager: options.manager,
+      stream: options.stream,
+      name: 'gateway-replay',
+      afterSequence: plan.afterSequence,
+      ...(plan.topics ? { topics: plan.topics } : {}),
+      expiresMs: 2_000,
+      requestBytes: options.pageBytes,
+      onEvent: (event) => pages.take(event),
+      onRequestEnd: () => {
+        pages.ended = true
+        pages.notify?.()
+      },
+      onLost: (reason, detail) => {
+        pages.failure = new Error(`${reason}: ${detail}`)
+        pages.notify?.()
+      },
+    })
+    return pages
+  }
+
+  /** The next page. Its `last` reaches the target when the stream has nothing more before that. */
+  async next(): Promise<Page> {
+    this.page = new Page(this.page.last, Math.max(this.options.pageBytes, this.surplus[0]?.frame.length ?? 0))
+    let item = this.surplus[0]
+    while (item && this.page.hasRoom(item.frame.length)) {
+      this.add(item.event, item.frame)
+      this.surplus.shift()
+      item = this.surplus[0]
+    }
+    // One request a page, sized by the events so far, keeps what is on the way within a page or so.
+    while (
+      this.surplus.length === 0 &&
+      this.reader.pending > 0 &&
+      this.page.used < this.options.pageBytes / 2
+    ) {
+      this.ended = false
+      this.reader.request(Math.min(this.reader.pending, this.batch()))
+      while (!this.ended && !this.failure) await new Promise<void>((resolve) => (this.notify = resolve))
+      if (this.failure) throw this.failure
+    }
+    if (this.surplus.length === 0 && this.reader.pending === 0)
+      this.page.last = Math.max(this.page.last, this.target)
+    this.page.seal()
+    return this.page
+  }
+
+  close(): void {
+    this.reader.close()
+  }
+
+  private batch(): number {
+    const mean = this.page.count === 0 ? 1_024 : this.page.used / this.page.count
+    return Math.max(1, Math.min(1_000, Math.floor((this.options.pageBytes - this.page.used) / mean)))
+  }
+
+  private take(event: LogEvent): void {
+    const frame = encodeEvent(this.epoch, event)
+    if (this.surplus.length === 0 && (this.page.hasRoom(frame.length) || this.page.count === 0))
+      this.add(event, frame)
+    else this.surplus.push({ event, frame })
+  }
+
+  private add(event: LogEvent, frame: Buffer): void {
+    if (!this.page.hasRoom(frame.length)) {
+      // One event larger than a page gets a page of its own size.
+      this.page = new Page(this.page.floor, frame.length)
+    }
+    this.page.append(event.sequence, event.topic, event.timeMs, frame)
+  }
+}

@@ -1,0 +1,353 @@
+import type { RecentLog } from './recent-log.ts'
+import { TopicIndex } from './topic-index.ts'
+import { TopicSet } from './topic-set.ts'
+
+/**
+ * The router takes events to subscribers. What it knows of a subscriber is a position and a place to write.
+ *
+ *   1. behind     reads the recent log from its position, one page a turn
+ *   2. live       has everything up to the boundary; gets each flush
+ *   3. blocked    its socket pushes back; left alone until it drains, then behind again
+ *   4. early      its position is ahead of this pod's tail; waits for the tail
+ *   5. replaying  its position has fallen off the recent log; in replay's hands until it is back
+ *   6. closed
+ *
+ * Subscribers with equal topics form a group. The events of one turn of the event loop leave together: each group's
+ * are joined once, and the same bytes are written to all its live members.
+ *
+ * Pure: no I/O, no clock. Whoever drives it calls `step` until there is nothing more to do.
+ */
+export type SubscriberState = 'behind' | 'live' | 'blocked' | 'early' | 'replaying' | 'closed'
+
+export interface Subscriber {
+  readonly group: Group
+  state: SubscriberState
+  /** Everything up to this sequence has been written. While live, the router's boundary counts instead. */
+  position: number
+  /** The router's own: place among the group's live members, and the last flush that was written. */
+  liveIndex: number
+  flushed: number
+  /** Writes; returns false when the reader pushes back. Nothing more is written until `router.drained`. */
+  write(bytes: Buffer): boolean
+  /** Told each time the subscriber becomes live; may write one last thing, with `write`’s result. */
+  becameLive(position: number): boolean
+  /** Told when its position has fallen off the recent log. */
+  fellBehind(): void
+}
+
+export class Group {
+  readonly topics: TopicSet
+  readonly live: Subscriber[] = []
+  /** Subscribers in any state. */
+  size = 0
+  /** Frames since the last flush, and the sequence of the newest, so that two matching patterns add it once. */
+  frames: Buffer[] = []
+  newest = 0
+
+  constructor(topics: TopicSet) {
+    this.topics = topics
+  }
+}
+
+interface Flush {
+  serial: number
+  from: number
+  to: number
+  groups: Group[]
+  /** Frames of each group, joined when its turn comes. */
+  frames: Buffer[][]
+  /** A heartbeat that ends the flush of every group; undefined for a flush of events only. */
+  heartbeat: Buffer | undefined
+  groupIndex: number
+  /** Next member, counted down; -1 before the group has begun. */
+  memberIndex: number
+  joined: Buffer | undefined
+}
+
+export interface RouterCounters {
+  flushes: number
+  joins: number
+  writes: number
+  deliveredEvents: number
+  deliveredBytes: number
+}
+
+export interface RouterOptions {
+  recentLog: RecentLog
+  /** Takes over a subscriber whose position lies before the recent log's floor. */
+  replay: (subscriber: Subscriber) => void
+  /** Encodes a heartbeat for a position. */
+  heartbeat: (position: number) => Buffer
+}
+
+export class Router {
+  /** Live subscribers have been sent everything up to here, or are being sent it by the flush under way. */
+  boundary = 0
+  /** Live subscribers have been sent everything up to here: the end of the last flush that is done. */
+  flushedTo = 0
+  /** Bytes of frames that wait for the next flush. */
+  unflushedBytes = 0
+  readonly groups = new Map<string, Group>()
+  readonly counters: RouterCounters = {
+    flushes: 0,
+    joins: 0,
+    writes: 0,
+    deliveredEvents: 0,
+    deliveredBytes: 0,
+  }
+  private readonly log: RecentLog
+  private readonly options: RouterOptions
+  private readonly index = new TopicIndex<Group>()
+  private dirty: Group[] = []
+  private flush: Flush | undefined
+  private serial = 0
+  private heartbeatDue = false
+  private behind: Subscriber[] = []
+  private behindIndex = 0
+  /** Subscribers ahead of this pod’s tail. */
+  readonly early = new Set<Subscriber>()
+
+  constructor(options: RouterOptions) {
+    this.log = options.recentLog
+    this.options = options
+  }
+
+  /** The group of these topics; made when it is the first. Balance with `leave`. */
+  join(wanted: readonly string[]): Group {
+    const topics = new TopicSet(wanted)
+    let group = this.groups.get(topics.key)
+    if (!group) {
+      group = new Group(topics)
+      this.groups.set(topics.key, group)
+      this.index.add(topics, group)
+    }
+    group.size++
+    return group
+  }
+
+  /** Forgets a subscriber, in whatever state it is. */
+  leave(subscriber: Subscriber): void {
+    if (subscriber.state === 'closed') return
+    this.takeOut(subscriber)
+    subscriber.state = 'closed'
+    const { group } = subscriber
+    if (--group.size === 0) {
+      this.groups.delete(group.topics.key)
+      this.index.remove(group.topics, group)
+    }
+  }
+
+  /** Lets a subscriber read on from its position, wherever that is. */
+  resume(subscriber: Subscriber): void {
+    this.takeOut(subscriber)
+    if (subscriber.position > this.boundary) {
+      subscriber.state = 'early'
+      this.early.add(subscriber)
+    } else if (subscriber.position < this.log.floor) {
+      subscriber.state = 'replaying'
+      subscriber.fellBehind()
+      this.options.replay(subscriber)
+    } else {
+      subscriber.state = 'behind'
+      this.behind.push(subscriber)
+    }
+  }
+
+  /** The subscriber's socket takes more again. */
+  drained(subscriber: Subscriber): void {
+    if (subscriber.state === 'blocked') this.resume(subscriber)
+  }
+
+  /** An event has been appended to the recent log: it goes out with the next flush. */
+  append(sequence: number, topic: string, frame: Buffer): void {
+    this.index.match(topic, (group) => {
+      if (group.newest === sequence) return
+      group.newest = sequence
+      if (group.frames.push(frame) === 1) this.dirty.push(group)
+    })
+    this.unflushedBytes += frame.length
+  }
+
+  /** The next flush ends with a heartbeat to every live subscriber. */
+  heartbeat(): void {
+    this.heartbeatDue = true
+  }
+
+  /**
+   * The log starts anew behind `position` (another incarnation, or a hole in what the tail could read). Nothing
+   * that was not flushed goes out. Every subscriber is taken out of its list and keeps the position that it had;
+   * the caller gives each a new one and resumes it (a blocked one when it drains).
+   */
+  restart(position: number, subscribers: Iterable<Subscriber>): void {
+    for (const group of this.dirty) group.frames = []
+    for (const group of this.groups.values()) group.newest = 0
+    this.dirty = []
+    this.unflushedBytes = 0
+    for (const subscriber of subscribers) {
+      if (subscriber.state === 'closed') continue
+      this.takeOut(subscriber)
+      if (subscriber.state !== 'blocked') subscriber.state = 'behind'
+    }
+    this.flush = undefined
+    this.boundary = position
+    this.flushedTo = position
+  }
+
+  /** Everything up to this has surely been written to the subscriber, and nothing after it. */
+  positionOf(subscriber: Subscriber): number {
+    if (subscriber.state !== 'live') return subscriber.position
+    if (this.flush && subscriber.flushed !== this.flush.serial) return this.flush.from
+    return this.boundary
+  }
+
+  /** True when `step` has something to do. */
+  get busy(): boolean {
+    return (
+      this.flush !== undefined ||
+      this.heartbeatDue ||
+      this.boundary < this.log.head ||
+      this.behindIndex < this.behind.length
+    )
+  }
+
+  /** Does up to about `budget` writes, flushes before catching up, and returns how many it did. */
+  step(budget: number): number {
+    let left = budget
+    if (!this.flush && (this.heartbeatDue || this.boundary < this.log.head)) this.beginFlush()
+    if (this.flush) left = this.continueFlush(this.flush, left)
+    // Catching up gets a share even when flushes never end.
+    const pages = Math.max(left, budget >> 2)
+    let read = 0
+    while (read < pages && this.behindIndex < this.behind.length) {
+      this.catchUp(this.behind[this.behindIndex++] as Subscriber)
+      read++
+    }
+    if (this.behindIndex > 1024 || this.behindIndex === this.behind.length) {
+      this.behind.splice(0, this.behindIndex)
+      this.behindIndex = 0
+    }
+    return budget - left + read
+  }
+
+  private beginFlush(): void {
+    const heartbeat = this.heartbeatDue ? this.options.heartbeat(this.log.head) : undefined
+    const groups = heartbeat ? [...this.groups.values()] : this.dirty
+    this.flush = {
+      serial: ++this.serial,
+      from: this.boundary,
+      to: this.log.head,
+      groups,
+      frames: groups.map((group) => group.frames),
+      heartbeat,
+      groupIndex: 0,
+      memberIndex: -1,
+      joined: undefined,
+    }
+    for (const group of groups) group.frames = []
+    this.dirty = []
+    this.heartbeatDue = false
+    this.unflushedBytes = 0
+    this.boundary = this.log.head
+    this.counters.flushes++
+  }
+
+  private continueFlush(flush: Flush, budget: number): number {
+    let left = budget
+    while (flush.groupIndex < flush.groups.length) {
+      const group = flush.groups[flush.groupIndex] as Group
+      const frames = flush.frames[flush.groupIndex] as Buffer[]
+      if (flush.memberIndex < 0) {
+        flush.memberIndex = group.live.length
+        flush.joined = group.live.length > 0 ? this.joinFrames(frames, flush.heartbeat) : undefined
+      }
+      if (flush.joined) {
+        left = this.writeToMembers(flush, group, flush.joined, frames.length, left)
+        if (flush.memberIndex > 0) return 0
+      }
+      flush.groupIndex++
+      flush.memberIndex = -1
+      if (left <= 0 && flush.groupIndex < flush.groups.length) return 0
+    }
+    this.flush = undefined
+    this.flushedTo = flush.to
+    this.releaseEarly()
+    return left
+  }
+
+  /** Counts down, so that a member which leaves is replaced by one that has been written already. */
+  private writeToMembers(flush: Flush, group: Group, bytes: Buffer, events: number, budget: number): number {
+    let left = budget
+    let written = 0
+    let index = Math.min(flush.memberIndex, group.live.length)
+    while (index > 0 && left > 0) {
+      const subscriber = group.live[--index] as Subscriber
+      if (subscriber.flushed === flush.serial) continue
+      subscriber.flushed = flush.serial
+      subscriber.position = flush.to
+      left--
+      written++
+      if (!subscriber.write(bytes)) this.block(subscriber)
+    }
+    flush.memberIndex = index
+    this.counters.writes += written
+    this.counters.deliveredEvents += written * events
+    this.counters.deliveredBytes += written * bytes.length
+    return left
+  }
+
+  private joinFrames(frames: Buffer[], heartbeat: Buffer | undefined): Buffer | undefined {
+    const all = heartbeat ? [...frames, heartbeat] : frames
+    if (all.length <= 1) return all[0]
+    this.counters.joins++
+    return Buffer.concat(all)
+  }
+
+  private catchUp(subscriber: Subscriber): void {
+    if (subscriber.state !== 'behind') return
+    if (subscriber.position < this.log.floor) return this.resume(subscriber)
+    if (subscriber.position >= this.boundary) return this.enterLive(subscriber)
+    const chunk = this.log.read(subscriber.group.topics, subscriber.position, this.boundary)
+    subscriber.position = chunk.position
+    if (chunk.bytes) {
+      this.counters.writes++
+      this.counters.deliveredEvents += chunk.events
+      this.counters.deliveredBytes += chunk.bytes.length
+      if (!subscriber.write(chunk.bytes)) return this.block(subscriber)
+    }
+    if (subscriber.position >= this.boundary) this.enterLive(subscriber)
+    else this.behind.push(subscriber)
+  }
+
+  private enterLive(subscriber: Subscriber): void {
+    subscriber.state = 'live'
+    subscriber.flushed = this.serial
+    subscriber.liveIndex = subscriber.group.live.push(subscriber) - 1
+    if (!subscriber.becameLive(subscriber.position)) this.block(subscriber)
+  }
+
+  private block(subscriber: Subscriber): void {
+    // A write that fails closes the connection from inside; it has left then.
+    if (subscriber.state === 'closed') return
+    this.takeOut(subscriber)
+    subscriber.state = 'blocked'
+  }
+
+  private releaseEarly(): void {
+    for (const subscriber of this.early) if (subscriber.position <= this.boundary) this.resume(subscriber)
+  }
+
+  /** Removes a subscriber from the lists of its state. A member of `behind` is passed over when its turn comes. */
+  private takeOut(subscriber: Subscriber): void {
+    if (subscriber.state === 'live') {
+      subscriber.position = this.positionOf(subscriber)
+      const { live } = subscriber.group
+      const last = live.pop() as Subscriber
+      if (last !== subscriber) {
+        live[subscriber.liveIndex] = last
+        last.liveIndex = subscriber.liveIndex
+      }
+    } else if (subscriber.state === 'early') {
+      this.early.delete(subscriber)
+    }
+  }
+}
