@@ -20,6 +20,7 @@ export type ProblemName =
   | 'too-many-requests'
   | 'headers-too-large'
   | 'internal'
+  | 'not-supported'
   | 'unavailable'
 
 const problems: Record<ProblemName, { status: number; title: string }> = {
@@ -40,6 +41,7 @@ const problems: Record<ProblemName, { status: number; title: string }> = {
   'too-many-requests': { status: 429, title: 'Too many connections or requests' },
   'headers-too-large': { status: 431, title: 'The headers are too large' },
   internal: { status: 500, title: 'The server failed' },
+  'not-supported': { status: 501, title: 'This installation can’t do that' },
   unavailable: { status: 503, title: 'Not available right now' },
 }
 

@@ -101,7 +101,8 @@ export class Connections {
   private end(connection: Connection, nowMs: number): void {
     const { terms } = connection
     if (terms.endReason === 'token-expired' || connection.state === 'live' || connection.closeWhenLive) {
-      return connection.close(terms.endReason)
+      connection.close(terms.endReason)
+      return
     }
     // Behind: it gets its events first, but not for ever.
     connection.closeWhenLive = terms.endReason

@@ -1,9 +1,7 @@
-import type { RecentLog } from './recent-log.ts'
 import type { Router } from './router.ts'
 
 export interface FlusherOptions {
   router: Router
-  recentLog: RecentLog
   /** Frames that may wait to be flushed before the log tail is told to pause. */
   maxUnflushedBytes: number
   pause: () => void

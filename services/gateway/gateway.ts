@@ -1,50 +1,41 @@
-import type { Socket } from 'node:net'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { createHttpApp } from '../common/http-app.ts'
 import type { Log } from '../common/log.ts'
 import { readLogState, readPositionAt } from '../common/log-stream.ts'
 import { connectNats } from '../common/nats.ts'
 import { serveOperations } from '../common/operations.ts'
-import { Problem } from '../common/problem.ts'
-import { type Grants, TokenVerifier } from '../common/token.ts'
-import { formatEventId } from '../contract/event-id.ts'
+import { TokenVerifier } from '../common/token.ts'
 import type { GatewaySettings } from './config.ts'
-import { Connection, type ConnectionHost } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { Connections } from './connections.ts'
 import { drain } from './drain.ts'
 import { Flusher } from './flusher.ts'
 import { LogStateReader } from './log-state.ts'
 import { LogTail, type RestartReason } from './log-tail.ts'
-import { createMetrics } from './metrics.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
 import { RecentLog } from './recent-log.ts'
 import { Replay } from './replay.ts'
 import { Router, type SubscriberState } from './router.ts'
-import { answerProblem, eventsRoute, type StreamOpener } from './routes/events.ts'
-import {
-  type CloseReason,
-  closingBlock,
-  commentBlock,
-  encodeEvent,
-  firstBlock,
-  gapBlock,
-  type LogEvent,
-  liveBlock,
-  positionBlock,
-} from './sse-frame.ts'
-import { type LogView, type Start, startPosition, type Wish } from './start-position.ts'
+import { answerProblem, eventsRoute } from './routes/events.ts'
+import { encodeEvent, type LogEvent } from './sse-frame.ts'
+import type { LogView } from './start-position.ts'
+import { Streams } from './streams.ts'
 
 /** Not ready any more once the log can’t be followed for this long: other pods may be better off. */
 const lostPatienceMs = 5_000
 const drainGraceMs = 5_000
+const catchUpGraceMs = 30_000
 
 /**
- * The gateway: joins the parts, and is the only file that knows them all. Events go tail → recent log → router →
- * connections; what is older than the recent log comes by way of replay.
+ * Joins the parts, and is the only file that knows them all. Events go tail → recent log → router → connections; what
+ * is older than the recent log comes by way of replay.
  *
- *   1. start    the operations port answers at once, and streams are refused with a time to come back
+ *   1. start    the ports answer at once; streams are refused with a time to come back
  *   2. run      ready when the tail has caught up
  *   3. drain    on `stop`: not ready, new streams are sent elsewhere, open ones end over the drain window
  *   4. stopped
+ *
+ * @throws when a port is taken or a setting is wrong. NATS may come later.
  */
 export async function startGateway(
   settings: GatewaySettings,
@@ -56,19 +47,21 @@ export async function startGateway(
   return gateway
 }
 
-class Gateway implements ConnectionHost, StreamOpener, LogView {
+class Gateway {
   private readonly settings: GatewaySettings
   private readonly log: Log
+  private readonly tokens: TokenVerifier
   private readonly recentLog: RecentLog
   private readonly router: Router
   private readonly flusher: Flusher
   private readonly connections: Connections
-  private readonly metrics: ReturnType<typeof createMetrics>
-  private readonly tokens: TokenVerifier
+  private readonly metrics: Metrics
+  private readonly streams: Streams
+  private epoch = ''
   private manager: JetStreamManager | undefined
+  private readonly logState: LogStateReader
   private tail: LogTail | undefined
   private replay: Replay | undefined
-  private logState: LogStateReader | undefined
   private draining = false
   private readonly cleanups: (() => unknown)[] = []
 
@@ -77,11 +70,12 @@ class Gateway implements ConnectionHost, StreamOpener, LogView {
     this.log = log
     this.tokens = TokenVerifier.create(settings)
     if (this.tokens.open) log.warn('AUTH_MODE=off: everybody may read everything')
+    this.logState = new LogStateReader(() => readLogState(this.jetStream(), settings.STREAM_NAME))
     this.recentLog = new RecentLog({ maxBytes: settings.RECENT_LOG_BYTES })
     this.router = new Router({
       recentLog: this.recentLog,
       replay: (subscriber) => this.replay?.take(subscriber),
-      heartbeat: (position) => Buffer.from(positionBlock(this.id(position))),
+      heartbeat: (position) => this.streams.heartbeatBlock(position),
     })
     this.connections = new Connections(
       {
@@ -89,46 +83,56 @@ class Gateway implements ConnectionHost, StreamOpener, LogView {
         maxConnectionsPerSubject: settings.MAX_CONNECTIONS_PER_SUBJECT,
         stallTimeoutMs: settings.STALL_TIMEOUT_MS,
         maxUnsentBytes: settings.MAX_UNSENT_BYTES,
-        catchUpGraceMs: 30_000,
+        catchUpGraceMs,
       },
       Date.now(),
     )
     this.metrics = this.createMetrics()
     this.flusher = new Flusher({
       router: this.router,
-      recentLog: this.recentLog,
       maxUnflushedBytes: settings.RECENT_LOG_BYTES / 4,
       pause: () => this.tail?.pause(),
       unpause: () => this.tail?.unpause(),
       onFlushed: (latencyMs) => this.metrics.deliveryLatency.observe(latencyMs / 1000),
     })
+    this.streams = new Streams({
+      settings,
+      log,
+      connections: this.connections,
+      router: this.router,
+      metrics: this.metrics,
+      view: this.view(),
+      schedule: () => this.flusher.schedule(),
+      notServing: () =>
+        this.draining ? 'draining' : this.tail?.ready ? undefined : 'the log has not been read yet',
+    })
   }
 
-  /** Opens the ports. @throws when one is taken. */
+  /** Opens the ports. */
   async listen(): Promise<void> {
-    const { HOST, PORT, METRICS_PORT } = this.settings
-    const operations = await serveOperations(HOST, METRICS_PORT, this.metrics.registry, {
-      notReady: () => this.notReady(),
-    })
+    const { HOST, PORT, METRICS_PORT, HEARTBEAT_INTERVAL_MS, MAX_HEADER_BYTES, HEADERS_TIMEOUT_MS } =
+      this.settings
+    const health = { notReady: () => this.notReady() }
+    const operations = await serveOperations(HOST, METRICS_PORT, this.metrics.registry, health)
     const app = createHttpApp({
       log: this.log,
-      maxHeaderBytes: this.settings.MAX_HEADER_BYTES,
-      headersTimeoutMs: this.settings.HEADERS_TIMEOUT_MS,
+      maxHeaderBytes: MAX_HEADER_BYTES,
+      headersTimeoutMs: HEADERS_TIMEOUT_MS,
       answer: (request, reply, problem) => {
         this.metrics.refused.inc({ reason: problem.problem })
-        answerProblem(request, reply, problem, this.retryMs())
+        answerProblem(request, reply, problem, this.streams.retryMs())
       },
     })
     eventsRoute(app, {
       tokens: this.tokens,
-      opener: this,
+      opener: this.streams,
       maxTopics: this.settings.MAX_TOPICS,
       maxUrlBytes: this.settings.MAX_URL_BYTES,
       corsOrigins: this.settings.CORS_ORIGINS,
     })
     await app.listen({ host: HOST, port: PORT, backlog: 4_096 })
     const second = setInterval(() => this.connections.tick(Date.now(), performance.now()), 1_000)
-    const heartbeat = setInterval(() => this.heartbeat(), this.settings.HEARTBEAT_INTERVAL_MS)
+    const heartbeat = setInterval(() => this.streams.heartbeat(), HEARTBEAT_INTERVAL_MS)
     this.cleanups.push(
       () => clearInterval(second),
       () => clearInterval(heartbeat),
@@ -144,7 +148,6 @@ class Gateway implements ConnectionHost, StreamOpener, LogView {
     const nats = await connectNats(settings, 'sse-gateway', log)
     const manager = await jetstreamManager(nats, { timeout: 2_000, checkAPI: false })
     this.manager = manager
-    this.logState = new LogStateReader(() => readLogState(manager, settings.STREAM_NAME))
     this.tail = new LogTail({
       nats,
       manager,
@@ -164,16 +167,14 @@ class Gateway implements ConnectionHost, StreamOpener, LogView {
       floor: () => this.recentLog.floor,
       tailPosition: () => this.recentLog.head,
       epoch: () => this.epoch,
-      readLogState: () => this.readState(),
-      done: (subscriber) => this.resume(subscriber as Connection),
+      readLogState: () => this.logState.fresh(),
+      done: (subscriber) => this.streams.resume(subscriber as Connection),
       expired: (subscriber, resumedAt) =>
-        this.tellGap(subscriber as Connection, 'expired', this.epoch, resumedAt),
+        this.streams.tellGap(subscriber as Connection, 'expired', this.epoch, resumedAt),
       onOutcome: (outcome) => this.metrics.replays.inc({ source: 'stream', outcome }),
-      onDelivered: (events, bytes) => {
-        this.router.counters.deliveredEvents += events
-        this.router.counters.deliveredBytes += bytes
-      },
+      onDelivered: (events, bytes) => this.router.countReplayed(events, bytes),
     })
+    this.streams.useReplay(this.replay)
     this.cleanups.push(
       () => this.tail?.stop(),
       () => nats.close(),
@@ -185,14 +186,11 @@ class Gateway implements ConnectionHost, StreamOpener, LogView {
   async stop(): Promise<void> {
     if (this.draining) return
     this.draining = true
-    this.log.info({ connections: this.connections.all.size }, 'draining')
-    await drain({
-      connections: this.connections,
-      windowMs: this.settings.DRAIN_WINDOW_MS,
-      graceMs: drainGraceMs,
-    })
+    const { connections, settings, log } = this
+    log.info({ connections: connections.all.size }, 'draining')
+    await drain({ connections, windowMs: settings.DRAIN_WINDOW_MS, graceMs: drainGraceMs })
     for (const cleanup of this.cleanups) await cleanup()
-    this.log.info('stopped')
+    log.info('stopped')
   }
 
   private notReady(): string | undefined {
@@ -204,8 +202,6 @@ class Gateway implements ConnectionHost, StreamOpener, LogView {
     return undefined
   }
 
-  // The path of an event.
-
   private take(event: LogEvent): void {
     const frame = encodeEvent(this.epoch, event)
     this.recentLog.append(event.sequence, event.topic, event.timeMs, frame)
@@ -215,196 +211,68 @@ class Gateway implements ConnectionHost, StreamOpener, LogView {
   }
 
   private restart(reason: RestartReason, epoch: string, position: number): void {
+    const { connections, log } = this
     this.recentLog.restart(position)
-    this.router.restart(position, this.connections.all)
+    this.router.restart(position, connections.all)
     this.replay?.restart()
     this.flusher.restart()
     const previous = this.epoch
     this.epoch = epoch
     if (reason === 'first') return
-    this.log.warn(
-      { reason, epoch, position, connections: this.connections.all.size },
-      'telling every stream of a gap',
-    )
-    for (const connection of this.connections.all) this.tellGap(connection, reason, previous, position)
+    log.warn({ reason, epoch, position, connections: connections.all.size }, 'telling every stream of a gap')
+    for (const connection of connections.all) this.streams.tellGap(connection, reason, previous, position)
   }
 
-  private tellGap(
-    connection: Connection,
-    reason: 'reset' | 'expired',
-    epoch: string,
-    resumedAt: number,
-  ): void {
-    this.metrics.gaps.inc({ reason })
-    const requested = formatEventId(epoch, connection.position)
-    connection.position = resumedAt
-    if (connection.tell(gapBlock(requested, this.id(resumedAt), reason))) this.resume(connection)
-    else if (connection.state !== 'closed') connection.state = 'blocked'
+  private jetStream(): JetStreamManager {
+    if (!this.manager) throw new Error('NATS has not been reached yet')
+    return this.manager
   }
 
-  private heartbeat(): void {
-    this.router.heartbeat()
-    this.flusher.schedule()
-    // Whoever waits for a replay has no position to be told, but must not look dead.
-    const comment = Buffer.from(commentBlock)
-    for (const subscriber of this.replay?.idle() ?? []) (subscriber as Connection).sign(comment)
-    for (const subscriber of this.router.early) (subscriber as Connection).sign(comment)
-  }
-
-  private resume(connection: Connection): void {
-    this.router.resume(connection)
-    this.flusher.schedule()
-  }
-
-  // What a stream needs to begin.
-
-  requireRoom(subject: string, start?: Start): void {
-    if (this.draining) throw new Problem('unavailable', 'This pod is going away; come back.')
-    if (!this.tail?.ready || (start && start.epoch !== this.epoch)) {
-      throw new Problem('unavailable', 'The log can’t be read yet; come back.')
-    }
-    this.connections.requireRoom(subject)
-  }
-
-  async startPosition(wish: Wish): Promise<Start> {
-    try {
-      return await startPosition(wish, this, Date.now())
-    } catch (error) {
-      if (error instanceof Problem) throw error
-      this.log.warn({ error: String(error) }, 'a position could not be looked up')
-      throw new Problem('unavailable', 'The log can’t be asked for this position right now; come back.')
+  private view(): LogView {
+    const gateway = this
+    return {
+      get epoch() {
+        return gateway.epoch
+      },
+      get tailPosition() {
+        return gateway.recentLog.head
+      },
+      get boundary() {
+        return gateway.router.boundary
+      },
+      get recentFloor() {
+        return gateway.recentLog.floor
+      },
+      recentPositionAt: (timeMs) => this.recentLog.positionAt(timeMs),
+      readState: () => this.logState.fresh(),
+      readPositionAt: (timeMs) => readPositionAt(this.jetStream(), this.settings.STREAM_NAME, timeMs),
     }
   }
 
-  open(
-    socket: Socket,
-    head: string,
-    start: Start,
-    topics: string[],
-    grants: Grants,
-    requestId: string,
-  ): void {
-    const id = this.id(start.position)
-    let block = head + firstBlock(this.retryMs(), id)
-    if (start.gap) {
-      this.metrics.gaps.inc({ reason: start.gap.reason })
-      block += gapBlock(start.gap.requested, id, start.gap.reason)
-    }
-    const connection = new Connection(socket, this, this.router.join(topics), start.position, start.resumed, {
-      requestId,
-      subject: grants.subject,
-      ...this.end(grants),
-    })
-    this.connections.add(connection)
-    this.metrics.connects.inc()
-    if (start.resumed && start.position >= this.recentLog.floor)
-      this.metrics.replays.inc({ source: 'memory', outcome: 'completed' })
-    if (connection.write(Buffer.from(block))) this.resume(connection)
-    else if (connection.pushingBack) connection.state = 'blocked'
-  }
-
-  private end(grants: Grants): { endsAt: number; endReason: 'max-age' | 'token-expired' } {
-    const aged = Date.now() + this.settings.MAX_AGE_MS * (1 - Math.random() / 5)
-    return grants.expiresAt < aged
-      ? { endsAt: grants.expiresAt, endReason: 'token-expired' }
-      : { endsAt: aged, endReason: 'max-age' }
-  }
-
-  retryMs(): number {
-    const { RETRY_MIN_MS, RETRY_MAX_MS } = this.settings
-    return Math.round(RETRY_MIN_MS + Math.random() * (RETRY_MAX_MS - RETRY_MIN_MS))
-  }
-
-  // What connections tell.
-
-  drained(connection: Connection): void {
-    this.connections.drained(connection)
-    if (connection.state === 'replaying') this.replay?.drained(connection)
-    else this.router.drained(connection)
-    this.flusher.schedule()
-  }
-
-  blocked(connection: Connection, bytes: Buffer): void {
-    this.connections.blocked(connection, bytes)
-  }
-
-  closed(connection: Connection, reason: CloseReason): void {
-    this.connections.remove(connection)
-    this.replay?.forget(connection)
-    this.router.leave(connection)
-    this.metrics.closed.inc({ reason })
-    this.log.debug(
-      { requestId: connection.terms.requestId, subject: connection.terms.subject, reason },
-      'stream ended',
-    )
-  }
-
-  liveBlock(position: number): string {
-    return liveBlock(this.id(position))
-  }
-
-  closingBlock(connection: Connection, reason: CloseReason): string {
-    const id = connection.state === 'live' ? this.id(this.router.positionOf(connection)) : undefined
-    return closingBlock(reason, this.retryMs(), id)
-  }
-
-  // What is known of the log.
-
-  epoch = ''
-
-  get tailPosition(): number {
-    return this.recentLog.head
-  }
-
-  get boundary(): number {
-    return this.router.boundary
-  }
-
-  get recentFloor(): number {
-    return this.recentLog.floor
-  }
-
-  recentPositionAt(timeMs: number): number | undefined {
-    return this.recentLog.positionAt(timeMs)
-  }
-
-  readState() {
-    return (this.logState as LogStateReader).fresh()
-  }
-
-  readPositionAt(timeMs: number): Promise<number> {
-    return readPositionAt(this.manager as JetStreamManager, this.settings.STREAM_NAME, timeMs)
-  }
-
-  private id(position: number): string {
-    return formatEventId(this.epoch, position)
-  }
-
-  private createMetrics() {
+  private createMetrics(): Metrics {
+    const { recentLog, router } = this
     return createMetrics({
       connections: () => {
-        const counts: Record<Exclude<SubscriberState, 'closed'>, number> = {
+        const counts: Record<SubscriberState, number> = {
           live: 0,
           behind: 0,
           blocked: 0,
           early: 0,
           replaying: 0,
+          closed: 0,
         }
-        for (const { state } of this.connections.all) if (state !== 'closed') counts[state]++
+        for (const { state } of this.connections.all) counts[state]++
         return counts
       },
-      counters: () => this.router.counters,
+      counters: () => router.counters,
       tailLag: () => this.tail?.lag ?? 0,
-      tailPosition: () => this.recentLog.head,
+      tailPosition: () => recentLog.head,
       tailReopened: () => this.tail?.reopened ?? 0,
-      recentLogBytes: () => this.recentLog.bytes,
-      recentLogAgeSeconds: () => {
-        const { oldestTimeMs } = this.recentLog
-        return oldestTimeMs === undefined ? 0 : Math.max(0, Date.now() - oldestTimeMs) / 1000
-      },
-      recentLogEvents: () => this.recentLog.head - this.recentLog.floor,
+      recentLogBytes: () => recentLog.bytes,
+      recentLogAgeSeconds: () => (Date.now() - (recentLog.oldestTimeMs ?? Date.now())) / 1000,
+      recentLogEvents: () => recentLog.head - recentLog.floor,
       unsentBytes: () => this.connections.heldBytes,
-      groups: () => this.router.groups.size,
+      groups: () => router.groups.size,
       replayWaiting: () => this.replay?.waiting.size ?? 0,
       draining: () => this.draining,
     })

@@ -128,10 +128,12 @@ export class LogReader {
   private receive(message: Msg): void {
     this.heard()
     const place = message.reply ? parsePlace(message.reply) : undefined
-    if (!place) return this.receiveStatus(message)
-    if (place.delivered !== this.delivered + 1) {
-      return this.lose('not-contiguous', `delivery ${place.delivered} follows ${this.delivered}`)
-    }
+    if (!place) this.receiveStatus(message)
+    else if (place.delivered === this.delivered + 1) this.receiveEvent(message, place)
+    else this.lose('not-contiguous', `delivery ${place.delivered} follows ${this.delivered}`)
+  }
+
+  private receiveEvent(message: Msg, place: Place): void {
     this.delivered = place.delivered
     this.pending = place.pending
     this.outstanding--

@@ -168,6 +168,13 @@ export class Router {
     this.unflushedBytes += frame.length
   }
 
+  /** Counts what replay has written. */
+  countReplayed(events: number, bytes: number): void {
+    this.counters.writes++
+    this.counters.deliveredEvents += events
+    this.counters.deliveredBytes += bytes
+  }
+
   /** The next flush ends with a heartbeat to every live subscriber. */
   heartbeat(): void {
     this.heartbeatDue = true
@@ -304,15 +311,22 @@ export class Router {
 
   private catchUp(subscriber: Subscriber): void {
     if (subscriber.state !== 'behind') return
-    if (subscriber.position < this.log.floor) return this.resume(subscriber)
-    if (subscriber.position >= this.boundary) return this.enterLive(subscriber)
+    if (subscriber.position < this.log.floor) this.resume(subscriber)
+    else if (subscriber.position >= this.boundary) this.enterLive(subscriber)
+    else this.readOn(subscriber)
+  }
+
+  private readOn(subscriber: Subscriber): void {
     const chunk = this.log.read(subscriber.group.topics, subscriber.position, this.boundary)
     subscriber.position = chunk.position
     if (chunk.bytes) {
       this.counters.writes++
       this.counters.deliveredEvents += chunk.events
       this.counters.deliveredBytes += chunk.bytes.length
-      if (!subscriber.write(chunk.bytes)) return this.block(subscriber)
+      if (!subscriber.write(chunk.bytes)) {
+        this.block(subscriber)
+        return
+      }
     }
     if (subscriber.position >= this.boundary) this.enterLive(subscriber)
     else this.behind.push(subscriber)
