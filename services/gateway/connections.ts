@@ -18,7 +18,8 @@ export class Connections {
   private readonly perSubject = new Map<string, number>()
   private readonly ends = new Map<number, Set<Connection>>()
   private nextSecond: number
-  private readonly slow = new Set<Connection>()
+  /** Connections whose sockets push back, and the memory that each holds. */
+  private readonly slow = new Map<Connection, ArrayBufferLike>()
   /** Pieces of memory that slow sockets hold, and how many hold each: what is shared counts once. */
   private readonly held = new Map<ArrayBufferLike, number>()
   /** Bytes that slow sockets hold. */
@@ -65,19 +66,22 @@ export class Connections {
     return this.slow.size
   }
 
+  /** `bytes` stays in memory until the connection’s socket drains. */
   blocked(connection: Connection, bytes: Buffer): void {
-    this.slow.add(connection)
+    this.drained(connection)
     const memory = bytes.buffer
+    this.slow.set(connection, memory)
     const holders = this.held.get(memory) ?? 0
     this.held.set(memory, holders + 1)
     if (holders === 0) this.heldBytes += memory.byteLength
     if (this.heldBytes > this.limits.maxUnsentBytes) this.relieve()
   }
 
-  /** The connection’s `unsent` bytes are let go. */
-  drained(connection: Connection, bytes: Buffer | undefined = connection.unsent): void {
-    if (!this.slow.delete(connection) || !bytes) return
-    const memory = bytes.buffer
+  /** What the connection’s socket held is let go. */
+  drained(connection: Connection): void {
+    const memory = this.slow.get(connection)
+    if (!memory) return
+    this.slow.delete(connection)
     const holders = this.held.get(memory) as number
     if (holders > 1) this.held.set(memory, holders - 1)
     else {
@@ -93,7 +97,7 @@ export class Connections {
       this.ends.delete(this.nextSecond)
       if (due) for (const connection of due) this.end(connection, nowMs)
     }
-    for (const connection of this.slow) {
+    for (const connection of this.slow.keys()) {
       if (connection.stalledMs(monotonicMs) > this.limits.stallTimeoutMs) connection.abort('too-slow')
     }
   }
@@ -118,7 +122,7 @@ export class Connections {
 
   /** Too much memory is held: those who have taken nothing for longest go first. */
   private relieve(): void {
-    const stalled = [...this.slow].sort((a, b) => a.progressAt - b.progressAt)
+    const stalled = [...this.slow.keys()].sort((a, b) => a.progressAt - b.progressAt)
     for (const connection of stalled) {
       if (this.heldBytes <= this.limits.maxUnsentBytes) return
       connection.abort('too-slow')

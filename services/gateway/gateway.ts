@@ -1,7 +1,7 @@
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { createHttpApp } from '../common/http-app.ts'
 import type { Log } from '../common/log.ts'
-import { readLogState, readPositionAt } from '../common/log-stream.ts'
+import { type LogState, readLogState, readPositionAt } from '../common/log-stream.ts'
 import { connectNats } from '../common/nats.ts'
 import { serveOperations } from '../common/operations.ts'
 import { TokenVerifier } from '../common/token.ts'
@@ -70,7 +70,7 @@ class Gateway {
     this.log = log
     this.tokens = TokenVerifier.create(settings)
     if (this.tokens.open) log.warn('AUTH_MODE=off: everybody may read everything')
-    this.logState = new LogStateReader(() => readLogState(this.jetStream(), settings.STREAM_NAME))
+    this.logState = new LogStateReader(() => this.readLogState())
     this.recentLog = new RecentLog({ maxBytes: settings.RECENT_LOG_BYTES })
     this.router = new Router({
       recentLog: this.recentLog,
@@ -221,6 +221,12 @@ class Gateway {
     if (reason === 'first') return
     log.warn({ reason, epoch, position, connections: connections.all.size }, 'telling every stream of a gap')
     for (const connection of connections.all) this.streams.tellGap(connection, reason, previous, position)
+  }
+
+  private async readLogState(): Promise<LogState> {
+    const state = await readLogState(this.jetStream(), this.settings.STREAM_NAME)
+    if (state.epoch !== this.epoch) void this.tail?.check()
+    return state
   }
 
   private jetStream(): JetStreamManager {

@@ -71,7 +71,7 @@ export class LogReader {
       mem_storage: true,
       num_replicas: 1,
       // The server forgets a reader whose pod has vanished.
-      inactive_threshold: 30_000 * nanos,
+      inactive_threshold: 10_000 * nanos,
       ...(filters?.length === 1 ? { filter_subject: filters[0] as string } : {}),
       ...(filters && filters.length > 1 ? { filter_subjects: filters } : {}),
     })
@@ -156,9 +156,9 @@ export class LogReader {
     if (code === 404 || code === 408 || (code === 409 && message.headers?.has('Nats-Pending-Messages'))) {
       const missing = Number(message.headers?.get('Nats-Pending-Messages') || this.outstanding)
       this.outstanding = Math.max(0, this.outstanding - missing)
-      if (code === 409 && /deleted|leadership|shutdown/i.test(description))
-        return this.lose('deleted', description)
-      return this.options.onRequestEnd(missing)
+      if (code === 409 && /deleted|leadership|shutdown/i.test(description)) this.lose('deleted', description)
+      else this.options.onRequestEnd(missing)
+      return
     }
     // 503: nobody answers for this consumer. 409 without a count: the consumer or its server is going away.
     this.lose(code === 409 || code === 503 ? 'deleted' : 'failed', `${code} ${description}`)

@@ -30,11 +30,14 @@ export interface LogTailOptions {
 const window = 4_096
 const retryMs = 250
 const missingStreamPatienceMs = 10_000
+/** How often the log’s epoch is looked at: another pod may have found it rolled back and renewed it. */
+const checkMs = 5_000
 
 /**
  * The pod's one reader of the log.
  *
- *   1. look     read the log's state: is it the log that we know, and does it still have what comes next?
+ *   1. look     read the log's state: is it the log that we know, with the last event that we read where it was,
+ *               and does it still have what comes next?
  *   2. restart  if not, say so: another epoch is a reset, a hole before the first kept event is an expiry
  *   3. open     a reader behind the last event that we have
  *   4. follow   until the reader is lost or NATS reconnects; then look again
@@ -53,6 +56,9 @@ export class LogTail {
   private readonly options: LogTailOptions
   private reader: LogReader | undefined
   private readUpTo = Number.POSITIVE_INFINITY
+  /** When the log stored the event at `position`; undefined when this pod has not read it. */
+  private positionTimeMs: number | undefined
+  private checks: NodeJS.Timeout | undefined
   private paused = false
   private stopped = false
   private opening = false
@@ -68,10 +74,12 @@ export class LogTail {
   start(): void {
     void this.reopen('start')
     void this.reopenOnReconnect()
+    this.checks = setInterval(() => void this.check(), checkMs)
   }
 
   stop(): void {
     this.stopped = true
+    clearInterval(this.checks)
     this.reader?.close()
   }
 
@@ -89,6 +97,17 @@ export class LogTail {
     if (!this.paused) return
     this.paused = false
     this.request()
+  }
+
+  /** Begins anew when the log has another epoch than the one that is followed; nothing else would tell. */
+  async check(): Promise<void> {
+    if (this.opening || this.stopped || this.epoch === '') return
+    try {
+      const { epoch } = await readLogState(this.options.manager, this.options.settings.STREAM_NAME)
+      if (epoch !== this.epoch) void this.reopen('another epoch')
+    } catch {
+      // The reader notices that NATS is away, and says so.
+    }
   }
 
   private async reopenOnReconnect(): Promise<void> {
@@ -160,7 +179,9 @@ export class LogTail {
     try {
       const state = await readLogState(manager, settings.STREAM_NAME)
       this.missingSince = undefined
-      if (state.epoch !== this.epoch || state.lastSequence >= this.position) return state
+      // Who recreates a stream by hand gives it no epoch; opening writes one.
+      if (state.epoch !== this.epoch) return await openLogStream(manager, settings, log)
+      if (!(await this.rolledBack(state))) return state
       log.error(
         { read: this.position, last: state.lastSequence },
         'the log was rolled back; it gets a new epoch',
@@ -170,6 +191,15 @@ export class LogTail {
       this.missingSince ??= performance.now()
       throw error
     }
+  }
+
+  /** A log that was rolled back may have grown past our position since: then another event stands there. */
+  private async rolledBack(state: LogState): Promise<boolean> {
+    if (state.lastSequence < this.position) return true
+    if (this.positionTimeMs === undefined || state.firstSequence > this.position) return false
+    const { manager, settings } = this.options
+    const event = await manager.streams.getMessage(settings.STREAM_NAME, { seq: this.position })
+    return event !== null && event.time.getTime() !== this.positionTimeMs
   }
 
   /** Whoever deleted the stream is given time to create it as they want it. */
@@ -191,12 +221,14 @@ export class LogTail {
   private restart(reason: RestartReason, epoch: string, position: number): void {
     this.epoch = epoch
     this.position = position
+    this.positionTimeMs = undefined
     this.options.onRestart(reason, epoch, position)
   }
 
   private take(event: LogEvent): void {
     if (event.sequence !== this.position + 1) void this.checkHole(this.position)
     this.position = event.sequence
+    this.positionTimeMs = event.timeMs
     this.options.onEvent(event)
     if ((this.reader as LogReader).outstanding < window / 2) this.request()
     if (this.lostSince !== undefined) this.noteProgress()

@@ -1,0 +1,38 @@
+# Thin: each target calls an npm script. Node 26 comes from the npm package `node`, which `npm run` puts first on PATH.
+
+.DEFAULT_GOAL := help
+.PHONY: help up down logs status test check clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  Settings: LOCAL=1 local processes even where Docker answers; PORT_SHIFT=2000 all ports higher;"
+	@echo "  AUTH_MODE=jwt JWT_SECRET=… with tokens; any other setting of the services (docs/settings.md)."
+
+up: node_modules/.package-lock.json ## Start the whole cluster behind http://localhost:8080; returns when it is ready
+	@npm run --silent up
+
+down: node_modules/.package-lock.json ## End the cluster; gateways drain first, data stay
+	@npm run --silent down
+
+logs: node_modules/.package-lock.json ## Follow the logs of all processes
+	@npm run --silent logs
+
+status: node_modules/.package-lock.json ## Show each process, whether it is ready, and its ports
+	@npm run --silent status
+
+test: node_modules/.package-lock.json ## Run all tests, against real nats-server and nginx
+	@npm run --silent test
+
+check: node_modules/.package-lock.json ## Check types, lint, format and drift: what CI runs short of the tests
+	@npm run --silent check
+
+clean: down ## End the cluster and remove its data, logs and certificate
+	@rm -rf .run
+
+# npm writes this file at the end of an installation. It is older than the lock file when that has changed.
+node_modules/.package-lock.json: package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer, which brings it." >&2; exit 1; }
+	@echo "installing npm packages"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -1,0 +1,20 @@
+import { down } from './down.ts'
+import { logs } from './logs.ts'
+import { status } from './status.ts'
+import { up } from './up.ts'
+
+// `make up`, `down`, `status` and `logs`.
+
+const commands = { up, down, status, logs }
+const name = process.argv[2] ?? ''
+
+if (!Object.hasOwn(commands, name)) {
+  console.error(`Usage: node deploy/local/main.ts ${Object.keys(commands).join('|')}`)
+  process.exit(2)
+}
+try {
+  await commands[name as keyof typeof commands]()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}

@@ -1,0 +1,32 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { SignJWT } from 'jose'
+import type { ClusterSettings } from './cluster.ts'
+
+/**
+ * A token for the cluster's own use, where the settings let us make one (a shared secret).
+ *
+ * @returns undefined without AUTH_MODE=jwt, and where only the issuer could make one.
+ */
+export async function makeToken(
+  environment: Record<string, string>,
+  topics: string[],
+  lifetime: string,
+): Promise<string | undefined> {
+  const setting = environment.JWT_SECRET
+  if (environment.AUTH_MODE !== 'jwt' || !setting) return undefined
+  const secret = existsSync(setting) ? readFileSync(setting, 'utf8').trim() : setting
+  const token = new SignJWT({ sse: { subscribe: topics, publish: topics } })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject('local-cluster')
+    .setExpirationTime(lifetime)
+  if (environment.JWT_ISSUER) token.setIssuer(environment.JWT_ISSUER)
+  if (environment.JWT_AUDIENCE) token.setAudience(environment.JWT_AUDIENCE)
+  return await token.sign(new TextEncoder().encode(secret))
+}
+
+/** Gives the demo feed a token where it needs one and has none. */
+export async function withDemoToken(settings: ClusterSettings): Promise<ClusterSettings> {
+  const { environment } = settings
+  const token = environment.PUBLISHER_TOKEN || (await makeToken(environment, ['demo.>'], '30d'))
+  return token ? { ...settings, environment: { ...environment, PUBLISHER_TOKEN: token } } : settings
+}

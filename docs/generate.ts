@@ -1,0 +1,116 @@
+/**
+ * Writes what the documentation repeats of the code, and checks what it says of it.
+ *
+ *   node docs/generate.ts          writes docs/settings.md and docs/metrics.md
+ *   node docs/generate.ts --check  fails when they, or the README’s statements, no longer fit the code
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Registry } from 'prom-client'
+import type { TObject } from 'typebox'
+import { demoSettings } from '../services/demo/config.ts'
+import { gatewaySettings } from '../services/gateway/config.ts'
+import { createMetrics } from '../services/gateway/metrics.ts'
+import { publisherSettings } from '../services/publisher/config.ts'
+import { PublishMetrics } from '../services/publisher/metrics.ts'
+
+const root = join(import.meta.dirname, '..')
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const note = '<!-- Made by `npm run docs` from the code. Change it there. -->\n'
+
+interface Field {
+  type?: string
+  enum?: string[]
+  default?: unknown
+  minimum?: number
+  maximum?: number
+  description?: string
+}
+
+function settingsTable(title: string, table: TObject): string {
+  const rows = Object.entries(table.properties as Record<string, Field>).map(([name, field]) => {
+    const bounds = field.enum
+      ? field.enum.join(', ')
+      : field.minimum === undefined
+        ? ''
+        : `${field.minimum} to ${field.maximum}`
+    const initial = field.default === '' ? '' : `\`${String(field.default)}\``
+    return `| \`${name}\` | ${initial} | ${bounds} | ${field.description ?? ''} |`
+  })
+  return `## ${title}\n\n| setting | default | allowed | what it is for |\n|---|---|---|---|\n${rows.join('\n')}\n`
+}
+
+function settingsPage(): string {
+  return [
+    `# Settings\n\n${note}\nSettings are environment variables. A bad value stops the start and is named; an empty one counts as not set. Times are in milliseconds, sizes in bytes.\n`,
+    settingsTable('Gateway', gatewaySettings),
+    settingsTable('Publisher', publisherSettings),
+    settingsTable('Demo', demoSettings),
+  ].join('\n')
+}
+
+async function metricsTable(title: string, registry: Registry): Promise<string> {
+  const metrics = (await registry.getMetricsAsJSON()) as { name: string; help: string; type: string }[]
+  const rows = metrics
+    .filter((metric) => metric.name.startsWith('sse_'))
+    .map((metric) => `| \`${metric.name}\` | ${metric.type} | ${metric.help} |`)
+  return `## ${title}\n\n| metric | type | what it says |\n|---|---|---|\n${rows.join('\n')}\n`
+}
+
+async function metricsPage(): Promise<string> {
+  const none = () => 0
+  const gateway = createMetrics({
+    connections: () => ({}),
+    counters: () => ({ flushes: 0, joins: 0, writes: 0, deliveredEvents: 0, deliveredBytes: 0 }),
+    tailLag: none,
+    tailPosition: none,
+    tailReopened: none,
+    recentLogBytes: none,
+    recentLogAgeSeconds: none,
+    recentLogEvents: none,
+    unsentBytes: none,
+    groups: none,
+    replayWaiting: none,
+    draining: () => false,
+  })
+  return [
+    `# Metrics\n\n${note}\nEach service serves these on its metrics port at \`/metrics\`, with prom-client’s default metrics of the process beside them (CPU, memory, descriptors, event-loop delay, garbage collection). Times are in seconds. No label takes a value from a request.\n`,
+    await metricsTable('Gateway', gateway.registry),
+    await metricsTable('Publisher', new PublishMetrics().registry),
+  ].join('\n')
+}
+
+/** Statements of the README that can rot: paths of its map, documents it links, tests it names. */
+function readmeFaults(): string[] {
+  const readme = read('README.md')
+  const faults: string[] = []
+  const map = /## Layout\n[\s\S]*?```\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+  const paths = map.split('\n').map((line) => line.split(/\s{2,}/)[0]?.trim() ?? '')
+  for (const path of paths.filter(Boolean)) if (!existsSync(join(root, path))) faults.push(`the map names ${path}`)
+  if (map === '') faults.push('there is no layout map')
+  for (const [, target] of readme.matchAll(/\]\(([^)#:]+)\)/g)) {
+    if (!existsSync(join(root, target as string))) faults.push(`a link leads to ${target}`)
+  }
+  const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.test.ts'))
+    .map((path) => read(join('test', path)))
+    .join('\n')
+  for (const [, name] of readme.matchAll(/“([^”]+)”/g)) {
+    if (!tests.includes(name as string)) faults.push(`it names the test “${name}”`)
+  }
+  return faults.map((fault) => `README.md: ${fault}, and that is not there`)
+}
+
+const pages = { 'docs/settings.md': settingsPage(), 'docs/metrics.md': await metricsPage() }
+if (process.argv.includes('--check')) {
+  const stale = Object.entries(pages)
+    .filter(([path, text]) => !existsSync(join(root, path)) || read(path) !== text)
+    .map(([path]) => `${path} is out of date: run \`npm run docs\``)
+  const faults = [...stale, ...readmeFaults()]
+  for (const fault of faults) console.error(fault)
+  if (faults.length > 0) process.exit(1)
+  console.log('documentation fits the code')
+} else {
+  for (const [path, text] of Object.entries(pages)) writeFileSync(join(root, path), text)
+}
+process.exit(0)

@@ -1,0 +1,140 @@
+import { Sparkline } from './sparkline.js'
+import { showStatus } from './status.js'
+import { EventStream } from './stream.js'
+import { byId, count, element, flash } from './ui.js'
+
+const tiles = Object.fromEntries(
+  ['connections', 'delivered', 'latency', 'lag', 'gaps'].map((name) => [
+    name,
+    makeTile(byId(`tile-${name}`)),
+  ]),
+)
+const pods = new Map()
+const quotes = new Map()
+
+showStatus(
+  new EventStream({
+    topics: ['demo.cluster', 'demo.quotes.*'],
+    types: ['cluster.sampled', 'quote.tick'],
+    onEvent({ type, data, fresh }) {
+      if (type === 'cluster.sampled') showCluster(data.gateways)
+      else showQuote(data, fresh)
+    },
+  }),
+)
+
+function showCluster(gateways) {
+  const up = gateways.filter((gateway) => gateway.up)
+  const sum = (name) => up.reduce((total, gateway) => total + gateway[name], 0)
+  const most = (name) => Math.max(0, ...up.map((gateway) => gateway[name] ?? 0))
+  const latency = up.some((gateway) => gateway.latencyP99Ms !== null) ? most('latencyP99Ms') : null
+  tiles.connections(sum('connections'))
+  tiles.delivered(sum('deliveredPerSecond'))
+  tiles.latency(latency, latency === null ? '–' : milliseconds(latency))
+  tiles.lag(most('tailLagEvents'))
+  tiles.gaps(sum('gaps'))
+  const names = new Set(gateways.map((gateway) => gateway.name))
+  for (const [name, pod] of pods) {
+    if (names.has(name)) continue
+    pod.node.remove()
+    pods.delete(name)
+  }
+  for (const gateway of gateways) podOf(gateway.name)(gateway)
+}
+
+function makeTile(node) {
+  const sparkline = new Sparkline()
+  const number = node.querySelector('.number')
+  node.append(sparkline.node)
+  return (value, shown = count(value)) => {
+    number.textContent = shown
+    sparkline.add(value ?? 0)
+  }
+}
+
+function podOf(name) {
+  const known = pods.get(name)
+  if (known) return known.show
+  byId('no-pods')?.remove()
+  const state = element('span', { class: 'state' })
+  const connections = measure('Connections')
+  const delivered = measure('Deliveries/s')
+  const lag = measure('Tail lag')
+  const latency = measure('p99')
+  const node = element(
+    'li',
+    { class: 'pod card' },
+    element('div', { class: 'pod-head' }, element('h3', {}, element('code', {}, name)), state),
+    connections.node,
+    delivered.node,
+    lag.node,
+    latency.node,
+  )
+  const show = (gateway) => {
+    state.textContent = gateway.up ? 'Up' : 'Away'
+    state.dataset.state = gateway.up ? 'live' : 'refused'
+    node.classList.toggle('away', !gateway.up)
+    connections.show(gateway.connections)
+    delivered.show(gateway.deliveredPerSecond)
+    lag.show(gateway.tailLagEvents)
+    latency.show(gateway.latencyP99Ms, milliseconds)
+  }
+  pods.set(name, { node, show })
+  byId('pods').append(node)
+  return show
+}
+
+function measure(label) {
+  const sparkline = new Sparkline()
+  const number = element('b', {}, '–')
+  const node = element(
+    'div',
+    { class: 'measure' },
+    element('span', { class: 'label' }, label),
+    number,
+    sparkline.node,
+  )
+  return {
+    node,
+    show(value, format = count) {
+      number.textContent = value == null ? '–' : format(value)
+      sparkline.add(value ?? 0)
+    },
+  }
+}
+
+function showQuote({ symbol, price, change, changePercent, month }, fresh) {
+  const quote = quotes.get(symbol) ?? addQuote(symbol)
+  const direction = change < 0 ? 'down' : 'up'
+  quote.price.textContent = price.toFixed(2)
+  quote.change.textContent = `${change < 0 ? '▼' : '▲'} ${Math.abs(changePercent).toFixed(1)} %`
+  quote.month.textContent = month
+  quote.node.dataset.direction = direction
+  quote.sparkline.add(price)
+  if (fresh) flash(quote.node)
+}
+
+function addQuote(symbol) {
+  byId('no-quotes')?.remove()
+  const sparkline = new Sparkline({ most: 40, fromZero: false })
+  const price = element('b', { class: 'number' })
+  const change = element('span', { class: 'change' })
+  const month = element('span', { class: 'muted' })
+  const node = element(
+    'li',
+    { class: 'quote card' },
+    element('div', { class: 'quote-head' }, element('h3', {}, symbol), month),
+    price,
+    change,
+    sparkline.node,
+  )
+  const quote = { node, price, change, month, sparkline }
+  quotes.set(symbol, quote)
+  const after = [...quotes.keys()].sort().find((other) => other > symbol)
+  byId('quotes').insertBefore(node, after ? quotes.get(after).node : null)
+  return quote
+}
+
+function milliseconds(value) {
+  return value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${value.toFixed(value < 10 ? 1 : 0)} ms`
+}
