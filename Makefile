@@ -22,6 +22,7 @@ status: node_modules/.package-lock.json ## Show each process, whether it is read
 	@npm run --silent status
 
 test: node_modules/.package-lock.json ## Run all tests, against real nats-server and nginx
+	@npm run --silent tools
 	@npm run --silent test
 
 check: node_modules/.package-lock.json ## Check types, lint, format and drift: what CI runs short of the tests

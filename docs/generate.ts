@@ -86,7 +86,8 @@ function readmeFaults(): string[] {
   const faults: string[] = []
   const map = /## Layout\n[\s\S]*?```\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
   const paths = map.split('\n').map((line) => line.split(/\s{2,}/)[0]?.trim() ?? '')
-  for (const path of paths.filter(Boolean)) if (!existsSync(join(root, path))) faults.push(`the map names ${path}`)
+  for (const path of paths.filter(Boolean))
+    if (!existsSync(join(root, path))) faults.push(`the map names ${path}`)
   if (map === '') faults.push('there is no layout map')
   for (const [, target] of readme.matchAll(/\]\(([^)#:]+)\)/g)) {
     if (!existsSync(join(root, target as string))) faults.push(`a link leads to ${target}`)

@@ -1,11 +1,13 @@
 import { down } from './down.ts'
 import { logs } from './logs.ts'
 import { status } from './status.ts'
+import { provideTools } from './tools.ts'
 import { up } from './up.ts'
 
-// `make up`, `down`, `status` and `logs`.
+// `make up`, `down`, `status` and `logs`; and what `make test` needs before it can start.
 
-const commands = { up, down, status, logs }
+const tools = () => provideTools((text) => console.log(text))
+const commands = { up, down, status, logs, tools }
 const name = process.argv[2] ?? ''
 
 if (!Object.hasOwn(commands, name)) {
