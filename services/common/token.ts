@@ -110,10 +110,9 @@ export class TokenVerifier {
     } catch (error) {
       if (error instanceof errors.JWTExpired)
         throw new Problem('unauthenticated', 'The token has expired; get a new one.')
-      if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) {
+      if (!(error instanceof errors.JOSEError) || keySetFailures.includes(error.code))
         throw new Problem('unavailable', 'The issuer’s keys can’t be fetched right now; try again.')
-      }
-      throw new Problem('unauthenticated', `The token is not valid: ${error.message}.`)
+      throw new Problem('unauthenticated', `The token is not valid: ${(error as Error).message}.`)
     }
   }
 
@@ -124,6 +123,9 @@ export class TokenVerifier {
     if (this.cache.size > 10_000) this.cache.delete(this.cache.keys().next().value as string)
   }
 }
+
+/** No usable key set came, so the token can't be judged. An answer that is not 200 or not JSON is jose's plain error. */
+const keySetFailures = [errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JOSEError.code]
 
 function checker(settings: TokenSettings, options: JWTVerifyOptions): (token: string) => Promise<JWTPayload> {
   if (settings.JWT_JWKS_URL) {

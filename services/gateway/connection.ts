@@ -92,8 +92,9 @@ export class Connection implements Subscriber {
   write(bytes: Buffer): boolean {
     if (this.ended) return false
     this.socket.write(bytes)
+    if (this.ended) return false
     if (this.socket.writableLength === 0) return true
-    if (this.pushingBack || this.ended) return false
+    if (this.pushingBack) return false
     this.unsent = bytes
     this.unsentSize = unsentBytes(this.socket)
     this.progressAt = performance.now()
@@ -106,13 +107,9 @@ export class Connection implements Subscriber {
   /** Writes a block that must not wait for a place in the log; after what is unsent, if the socket pushes back. */
   tell(block: string): boolean {
     if (!this.pushingBack) return this.write(Buffer.from(block))
-    this.notice = block
+    // A second gap does not undo the first. Few can come before a stalled socket is closed.
+    this.notice = (this.notice ?? '') + block
     return false
-  }
-
-  /** Writes a sign of life, unless the socket pushes back. */
-  sign(comment: Buffer): void {
-    if (!this.pushingBack) this.write(comment)
   }
 
   becameLive(position: number): boolean {

@@ -118,9 +118,11 @@ class Gateway {
       log: this.log,
       maxHeaderBytes: MAX_HEADER_BYTES,
       headersTimeoutMs: HEADERS_TIMEOUT_MS,
-      answer: (request, reply, problem) => {
+      requestTimeoutMs: HEADERS_TIMEOUT_MS,
+      keepAliveTimeoutMs: 75_000,
+      answer: (reply, problem) => {
         this.metrics.refused.inc({ reason: problem.problem })
-        answerProblem(request, reply, problem, this.streams.retryMs())
+        answerProblem(reply, problem, this.streams.retryMs())
       },
     })
     eventsRoute(app, {

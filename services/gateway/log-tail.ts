@@ -199,7 +199,8 @@ export class LogTail {
     if (this.positionTimeMs === undefined || state.firstSequence > this.position) return false
     const { manager, settings } = this.options
     const event = await manager.streams.getMessage(settings.STREAM_NAME, { seq: this.position })
-    return event !== null && event.time.getTime() !== this.positionTimeMs
+    // A millisecond of room for how the two times are rounded.
+    return event !== null && Math.abs(event.time.getTime() - this.positionTimeMs) > 1
   }
 
   /** Whoever deleted the stream is given time to create it as they want it. */

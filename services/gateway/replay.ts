@@ -61,6 +61,12 @@ export class Replay {
     this.schedule()
   }
 
+  /** The subscriber's socket pushes back: nothing is written to it until `drained`. */
+  block(subscriber: Subscriber): void {
+    // A write that fails closes the connection from inside; it has left then.
+    if (this.waiting.has(subscriber)) this.blocked.add(subscriber)
+  }
+
   drained(subscriber: Subscriber): void {
     if (!this.blocked.delete(subscriber)) return
     for (const wake of this.wake.splice(0)) wake()
@@ -115,13 +121,16 @@ export class Replay {
     this.sweeps++
     let reading: PageReader | undefined
     try {
-      await this.tellExpired(plan)
       const target = this.options.tailPosition()
       reading = await PageReader.open(this.options, plan, target)
+      // After the consumer was made: had the log been recreated before, its epoch would show it.
+      await this.tellExpired(plan)
       while (generation === this.generation && this.reachable(plan) && plan.afterSequence < target) {
         const page = await reading.next()
         if (generation !== this.generation) return
-        if (page.count > 0 && (page.sequences[0] as number) > page.floor + 1) await this.tellExpired(plan)
+        // A hole is rightful where events were deleted or are of other topics, unless retention overtook the read.
+        if (page.last - page.floor > page.count) await this.tellExpired(plan)
+        if (generation !== this.generation) return
         await this.serve(plan, page)
       }
     } catch (error) {
@@ -144,11 +153,14 @@ export class Replay {
     return false
   }
 
-  /** Before a read: whoever stands before the oldest event that is kept is told so, and goes on from there. */
+  /** Whoever stands before the oldest event that is kept is told so, and goes on from there. */
   private async tellExpired(plan: SweepPlan): Promise<void> {
     const { generation } = this
-    const oldest = (await this.options.readLogState()).firstSequence - 1
+    const state = await this.options.readLogState()
     if (generation !== this.generation) return
+    if (state.epoch !== this.options.epoch())
+      throw new Error('the log was replaced; the tail has yet to notice')
+    const oldest = state.firstSequence - 1
     for (const subscriber of [...this.waiting]) {
       if (subscriber.position >= oldest || this.blocked.has(subscriber)) continue
       this.waiting.delete(subscriber)
@@ -171,7 +183,7 @@ export class Replay {
       served.push(subscriber)
       if (chunk.bytes) {
         this.options.onDelivered(chunk.events, chunk.bytes.length)
-        if (!subscriber.write(chunk.bytes) && this.waiting.has(subscriber)) this.blocked.add(subscriber)
+        if (!subscriber.write(chunk.bytes)) this.block(subscriber)
         if (++writes % slice === 0) await new Promise((resolve) => setImmediate(resolve))
         if (generation !== this.generation) return
       }
@@ -216,6 +228,7 @@ class PageReader {
   private page: Page
   private readonly surplus: { event: LogEvent; frame: Buffer }[] = []
   private ended = true
+  private delivered = 0
   private failure: Error | undefined
   private notify: (() => void) | undefined
 
@@ -267,8 +280,11 @@ class PageReader {
     ) {
       this.ended = false
       this.reader.request(Math.min(this.reader.pending, this.batch()))
+      const before = this.delivered
       while (!this.ended && !this.failure) await new Promise<void>((resolve) => (this.notify = resolve))
       if (this.failure) throw this.failure
+      // Deleted or expired since they were counted; a new consumer counts anew.
+      if (this.delivered === before) throw new Error('events that were to come are gone')
     }
     if (this.surplus.length === 0 && this.reader.pending === 0)
       this.page.last = Math.max(this.page.last, this.target)
@@ -286,6 +302,7 @@ class PageReader {
   }
 
   private take(event: LogEvent): void {
+    this.delivered++
     const frame = encodeEvent(this.epoch, event)
     if (this.surplus.length === 0 && (this.page.hasRoom(frame.length) || this.page.count === 0))
       this.add(event, frame)

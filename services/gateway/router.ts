@@ -43,9 +43,12 @@ export class Group {
   /** Frames since the last flush, and the sequence of the newest, so that two matching patterns add it once. */
   frames: Buffer[] = []
   newest = 0
+  /** The log's head when the group was made: the frames of what came before are not in `frames`. */
+  since: number
 
-  constructor(topics: TopicSet) {
+  constructor(topics: TopicSet, since: number) {
     this.topics = topics
+    this.since = since
   }
 }
 
@@ -117,7 +120,7 @@ export class Router {
     const topics = new TopicSet(wanted)
     let group = this.groups.get(topics.key)
     if (!group) {
-      group = new Group(topics)
+      group = new Group(topics, this.log.head)
       this.groups.set(topics.key, group)
       this.index.add(topics, group)
     }
@@ -151,6 +154,14 @@ export class Router {
       subscriber.state = 'behind'
       this.behind.push(subscriber)
     }
+  }
+
+  /** The subscriber's socket pushes back: nothing is written to it until `drained`. */
+  block(subscriber: Subscriber): void {
+    // A write that fails closes the connection from inside; it has left then.
+    if (subscriber.state === 'closed') return
+    this.takeOut(subscriber)
+    subscriber.state = 'blocked'
   }
 
   /** The subscriber's socket takes more again. */
@@ -187,8 +198,13 @@ export class Router {
    */
   restart(position: number, subscribers: Iterable<Subscriber>): void {
     for (const group of this.dirty) group.frames = []
-    for (const group of this.groups.values()) group.newest = 0
+    for (const group of this.groups.values()) {
+      group.newest = 0
+      group.since = position
+    }
     this.dirty = []
+    this.behind = []
+    this.behindIndex = 0
     this.unflushedBytes = 0
     for (const subscriber of subscribers) {
       if (subscriber.state === 'closed') continue
@@ -333,17 +349,17 @@ export class Router {
   }
 
   private enterLive(subscriber: Subscriber): void {
+    // Its group was made while a flush is under way, and lacks what the next flush has for everybody else: that it
+    // must read from the recent log.
+    if (subscriber.group.since > this.boundary) {
+      subscriber.state = 'early'
+      this.early.add(subscriber)
+      return
+    }
     subscriber.state = 'live'
     subscriber.flushed = this.serial
     subscriber.liveIndex = subscriber.group.live.push(subscriber) - 1
     if (!subscriber.becameLive(subscriber.position)) this.block(subscriber)
-  }
-
-  private block(subscriber: Subscriber): void {
-    // A write that fails closes the connection from inside; it has left then.
-    if (subscriber.state === 'closed') return
-    this.takeOut(subscriber)
-    subscriber.state = 'blocked'
   }
 
   private releaseEarly(): void {

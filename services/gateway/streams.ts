@@ -102,6 +102,12 @@ export class Streams implements ConnectionHost, StreamOpener {
 
   /** Tells a stream that it can't go on from its position (one of `epoch`), and goes on from `resumedAt`. */
   tellGap(connection: Connection, reason: 'reset' | 'expired', epoch: string, resumedAt: number): void {
+    if (reason === 'expired' && connection.position > resumedAt) {
+      // It was ahead of this pod's tail, so it has from another pod what is missing here.
+      if (connection.pushingBack) connection.state = 'blocked'
+      else this.resume(connection)
+      return
+    }
     this.options.metrics.gaps.inc({ reason })
     const requested = formatEventId(epoch, connection.position)
     connection.position = resumedAt
@@ -114,8 +120,11 @@ export class Streams implements ConnectionHost, StreamOpener {
     this.options.router.heartbeat()
     this.options.schedule()
     const comment = Buffer.from(commentBlock)
-    for (const subscriber of this.replay?.idle() ?? []) (subscriber as Connection).sign(comment)
-    for (const subscriber of this.options.router.early) (subscriber as Connection).sign(comment)
+    const { router } = this.options
+    for (const subscriber of this.replay?.idle() ?? []) {
+      if (!subscriber.write(comment)) this.replay?.block(subscriber)
+    }
+    for (const subscriber of router.early) if (!subscriber.write(comment)) router.block(subscriber)
   }
 
   heartbeatBlock(position: number): Buffer {

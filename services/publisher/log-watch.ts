@@ -45,7 +45,7 @@ export class LogWatch {
   }
 
   async start(): Promise<void> {
-    this.manager = await jetstreamManager(this.connection, { checkAPI: false, timeout: 2_000 })
+    this.manager = await jetstreamManager(this.connection, { checkAPI: false, timeout: 1_000 })
     this.connection.subscribe(`$JS.EVENT.ADVISORY.STREAM.*.${this.settings.STREAM_NAME}`, {
       // A user without the right to read advisories loses only the early hint.
       callback: (error) => {

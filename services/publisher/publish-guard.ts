@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify'
+import type { HttpApp } from '../common/http-app.ts'
 import { Problem } from '../common/problem.ts'
 import { listOf } from '../common/settings.ts'
-import { type Grants, TokenVerifier } from '../common/token.ts'
+import { TokenVerifier } from '../common/token.ts'
 import type { PublisherSettings } from './config.ts'
-import type { HttpServer } from './http-server.ts'
 
 /**
  * What a request must pass before its body is read: a token, the origin that a cookie needs, and room for the
@@ -23,7 +23,7 @@ export class PublishGuard {
   }
 
   /** Adds the guard to all routes that `scope` gets after this. */
-  protect(scope: HttpServer): void {
+  protect(scope: HttpApp): void {
     scope.addHook('onRequest', async (request) => {
       this.holdBody(request)
       this.requireOrigin(request)
@@ -74,7 +74,6 @@ function queryToken(url: string): string | undefined {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    grants?: Grants
     heldBytes?: number
   }
 }

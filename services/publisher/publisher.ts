@@ -1,6 +1,7 @@
 import type { Server } from 'node:http'
 import cors from '@fastify/cors'
 import type { NatsConnection } from '@nats-io/transport-node'
+import { createHttpApp, type HttpApp } from '../common/http-app.ts'
 import type { Log } from '../common/log.ts'
 import { connectNats } from '../common/nats.ts'
 import { serveOperations } from '../common/operations.ts'
@@ -8,7 +9,6 @@ import { Problem } from '../common/problem.ts'
 import { listOf } from '../common/settings.ts'
 import type { PublisherSettings } from './config.ts'
 import { EventStore } from './event-store.ts'
-import { createHttpServer, type HttpServer } from './http-server.ts'
 import { LogWatch } from './log-watch.ts'
 import { PublishMetrics } from './metrics.ts'
 import { PublishGuard } from './publish-guard.ts'
@@ -26,7 +26,7 @@ export class Publisher {
   private readonly settings: PublisherSettings
   private readonly log: Log
   private readonly metrics = new PublishMetrics()
-  private readonly app: HttpServer
+  private readonly app: HttpApp
   private operations: Server | undefined
   private nats: NatsConnection | undefined
   private watch: LogWatch | undefined
@@ -37,7 +37,13 @@ export class Publisher {
   constructor(settings: PublisherSettings, log: Log) {
     this.settings = settings
     this.log = log
-    this.app = createHttpServer(settings, log)
+    this.app = createHttpApp({
+      log,
+      maxHeaderBytes: settings.MAX_HEADER_BYTES,
+      headersTimeoutMs: settings.HEADERS_TIMEOUT_MS,
+      requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
+      keepAliveTimeoutMs: settings.KEEP_ALIVE_TIMEOUT_MS,
+    })
   }
 
   /** Resolves when both ports are open. @throws when a port is taken. */
@@ -97,8 +103,8 @@ export class Publisher {
     })
     await addDocuments(app)
     await app.register(async (scope) => {
-      guard.protect(scope as unknown as HttpServer)
-      addEventsRoute(scope as unknown as HttpServer, {
+      guard.protect(scope as unknown as HttpApp)
+      addEventsRoute(scope as unknown as HttpApp, {
         settings,
         metrics,
         store: () => {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import cors from '@fastify/cors'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { type HttpApp, sendProblem } from '../../common/http-app.ts'
 import { Problem } from '../../common/problem.ts'
 import { type Grants, requireGrant, type TokenVerifier } from '../../common/token.ts'
 import { isTopicPattern } from '../../contract/topic.ts'
@@ -29,7 +30,7 @@ export interface EventsRouteOptions {
 type Query = Record<string, string | string[] | undefined>
 
 /** `GET /v1/events`: one stream of the topics asked for. */
-export function eventsRoute(app: FastifyInstance, options: EventsRouteOptions): void {
+export function eventsRoute(app: HttpApp, options: EventsRouteOptions): void {
   const origin = corsOrigins(options.corsOrigins)
   if (origin) {
     app.register(cors, {
@@ -43,17 +44,6 @@ export function eventsRoute(app: FastifyInstance, options: EventsRouteOptions): 
     method: 'GET',
     url: '/v1/events',
     handler: (request, reply) => subscribe(request, reply, options),
-  })
-  app.route({
-    method: ['POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'],
-    url: '/v1/events',
-    handler: (request, reply) => {
-      reply.header('allow', 'GET')
-      throw new Problem(
-        'method-not-allowed',
-        `${request.method} is not served by a gateway: read events with GET; publish with POST to the publisher.`,
-      )
-    },
   })
 }
 
@@ -77,6 +67,7 @@ async function subscribe(
     headers: request.headers,
     queryToken: only(query, 'access_token'),
   })
+  request.grants = grants
   requireGrant(grants.subscribe, topics, 'sse.subscribe')
   opener.requireRoom(grants.subject)
   const start = await opener.startPosition({
@@ -151,24 +142,16 @@ function responseHead(reply: FastifyReply): string {
  * Answers with a problem. A passing condition would end a native EventSource for ever (it gives up on any answer but
  * 200), so it gets an empty stream that says when to come back; unless the proxy in front can try another pod.
  */
-export function answerProblem(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  problem: Problem,
-  retryMs: number,
-): void {
+export function answerProblem(reply: FastifyReply, problem: Problem, retryMs: number): void {
+  const { headers } = reply.request
   const passing = problem.status === 503 || problem.status === 429
-  const elsewhere = request.headers['x-retry-elsewhere'] === 'yes'
+  const elsewhere = headers['x-retry-elsewhere'] === 'yes'
   reply.header('cache-control', 'no-store')
-  if (passing && !elsewhere && request.headers.accept?.includes('text/event-stream')) {
+  if (passing && !elsewhere && headers.accept?.includes('text/event-stream')) {
+    reply.request.problem = problem.problem
     reply.code(200).header('content-type', 'text/event-stream').header('x-accel-buffering', 'no')
     reply.header('connection', 'close').send(`retry: ${retryMs}\n\n`)
     return
   }
-  if (passing) reply.header('retry-after', Math.max(1, Math.ceil(retryMs / 1000)))
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
-  reply
-    .code(problem.status)
-    .header('content-type', 'application/problem+json')
-    .send(JSON.stringify(problem.document()))
+  sendProblem(reply, problem, retryMs)
 }

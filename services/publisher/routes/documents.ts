@@ -1,10 +1,10 @@
 import swagger from '@fastify/swagger'
 import reference from '@scalar/fastify-api-reference'
+import type { HttpApp } from '../../common/http-app.ts'
 import { apiDocument, subscribeOperation } from '../api-document.ts'
-import type { HttpServer } from '../http-server.ts'
 
 /** `/openapi.json`, and `/docs` as a page for it. The page must work without the internet. */
-export async function addDocuments(app: HttpServer): Promise<void> {
+export async function addDocuments(app: HttpApp): Promise<void> {
   await app.register(swagger, { openapi: structuredClone(apiDocument) })
   await app.register(reference, {
     routePrefix: '/docs',

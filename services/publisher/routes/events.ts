@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer'
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
+import type { HttpApp } from '../../common/http-app.ts'
 import { Problem } from '../../common/problem.ts'
 import { requireGrant } from '../../common/token.ts'
 import { publishSchema } from '../api-document.ts'
 import type { PublisherSettings } from '../config.ts'
 import { faultOfId, type NewEvent, readEvent } from '../event-reader.ts'
 import { type EventStore, maxAtomicEvents, type StoredEvent } from '../event-store.ts'
-import type { HttpServer } from '../http-server.ts'
 import { placeOf } from '../json-text.ts'
 import type { PublishMetrics } from '../metrics.ts'
 import { type Line, linesOf } from '../ndjson.ts'
@@ -24,7 +24,7 @@ export interface EventsParts {
 }
 
 /** `POST /v1/events`: one event as JSON, or several as NDJSON. */
-export function addEventsRoute(app: HttpServer, parts: EventsParts): void {
+export function addEventsRoute(app: HttpApp, parts: EventsParts): void {
   const { settings, metrics } = parts
   const readBody = (type: string, bodyLimit: number) =>
     app.addContentTypeParser(type, { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
