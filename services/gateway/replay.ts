@@ -1,26 +1,18 @@
-import type { JetStreamManager } from '@nats-io/jetstream'
-import type { NatsConnection } from '@nats-io/transport-node'
 import type { Log } from '../common/log.ts'
 import type { LogState } from '../common/log-stream.ts'
-import { LogReader } from './log-reader.ts'
-import { Page } from './page.ts'
+import type { Page } from './page.ts'
 import { planSweep, type SweepPlan, serves } from './replay-plan.ts'
 import type { Subscriber } from './router.ts'
-import { encodeEvent, type LogEvent } from './sse-frame.ts'
+import { type PageSource, StretchReader } from './stretch-reader.ts'
 
-export interface ReplayOptions {
-  nats: NatsConnection
-  manager: JetStreamManager
-  stream: string
+export interface ReplayOptions extends PageSource {
   log: Log
-  /** Most sweeps at a time. Memory: one page of `pageBytes` each, or one event where that is larger. */
+  /** Most sweeps at a time. Memory: one page each, or one event where that is larger. */
   maxSweeps: number
-  pageBytes: number
   /** The recent log's floor: from there on the router serves again. */
   floor: () => number
   /** The newest position that this pod has read: everything up to it is in the stream. */
   tailPosition: () => number
-  epoch: () => string
   /** Fresh state of the log. @throws when JetStream does not answer. */
   readLogState: () => Promise<LogState>
   /** Gives a subscriber back that has everything up to the floor. */
@@ -49,6 +41,7 @@ export class Replay {
   private readonly blocked = new Set<Subscriber>()
   private readonly options: ReplayOptions
   private generation = 0
+  private scheduled = false
   private readonly running = new Set<SweepPlan>()
   private wake: (() => void)[] = []
 
@@ -92,8 +85,11 @@ export class Replay {
   }
 
   private schedule(): void {
+    if (this.scheduled) return
+    this.scheduled = true
     // A turn later, so that everybody who falls behind in one turn is planned for at once.
     setImmediate(() => {
+      this.scheduled = false
       while (this.running.size < this.options.maxSweeps) {
         const plan = planSweep(this.unserved(), this.options.floor())
         if (!plan) return
@@ -119,10 +115,10 @@ export class Replay {
   private async sweep(plan: SweepPlan): Promise<void> {
     const { generation } = this
     this.sweeps++
-    let reading: PageReader | undefined
+    let reading: StretchReader | undefined
     try {
       const target = this.options.tailPosition()
-      reading = await PageReader.open(this.options, plan, target)
+      reading = await StretchReader.open(this.options, plan, target)
       // After the consumer was made: had the log been recreated before, its epoch would show it.
       await this.tellExpired(plan)
       while (generation === this.generation && this.reachable(plan) && plan.afterSequence < target) {
@@ -216,104 +212,5 @@ export class Replay {
         })
       })
     }
-  }
-}
-
-/** Reads a stretch of the stream page by page. */
-class PageReader {
-  private readonly options: ReplayOptions
-  private readonly epoch: string
-  private readonly target: number
-  private reader!: LogReader
-  private page: Page
-  private readonly surplus: { event: LogEvent; frame: Buffer }[] = []
-  private ended = true
-  private delivered = 0
-  private failure: Error | undefined
-  private notify: (() => void) | undefined
-
-  private constructor(options: ReplayOptions, after: number, target: number) {
-    this.options = options
-    this.target = target
-    this.epoch = options.epoch()
-    this.page = new Page(after, options.pageBytes)
-  }
-
-  static async open(options: ReplayOptions, plan: SweepPlan, target: number): Promise<PageReader> {
-    const pages = new PageReader(options, plan.afterSequence, target)
-    pages.reader = await LogReader.open({
-      nats: options.nats,
-      manager: options.manager,
-      stream: options.stream,
-      name: 'gateway-replay',
-      afterSequence: plan.afterSequence,
-      ...(plan.topics ? { topics: plan.topics } : {}),
-      expiresMs: 2_000,
-      requestBytes: options.pageBytes,
-      onEvent: (event) => pages.take(event),
-      onRequestEnd: () => {
-        pages.ended = true
-        pages.notify?.()
-      },
-      onLost: (reason, detail) => {
-        pages.failure = new Error(`${reason}: ${detail}`)
-        pages.notify?.()
-      },
-    })
-    return pages
-  }
-
-  /** The next page. Its `last` reaches the target when the stream has nothing more before that. */
-  async next(): Promise<Page> {
-    this.page = new Page(this.page.last, Math.max(this.options.pageBytes, this.surplus[0]?.frame.length ?? 0))
-    let item = this.surplus[0]
-    while (item && this.page.hasRoom(item.frame.length)) {
-      this.add(item.event, item.frame)
-      this.surplus.shift()
-      item = this.surplus[0]
-    }
-    // One request a page, sized by the events so far, keeps what is on the way within a page or so.
-    while (
-      this.surplus.length === 0 &&
-      this.reader.pending > 0 &&
-      this.page.used < this.options.pageBytes / 2
-    ) {
-      this.ended = false
-      this.reader.request(Math.min(this.reader.pending, this.batch()))
-      const before = this.delivered
-      while (!this.ended && !this.failure) await new Promise<void>((resolve) => (this.notify = resolve))
-      if (this.failure) throw this.failure
-      // Deleted or expired since they were counted; a new consumer counts anew.
-      if (this.delivered === before) throw new Error('events that were to come are gone')
-    }
-    if (this.surplus.length === 0 && this.reader.pending === 0)
-      this.page.last = Math.max(this.page.last, this.target)
-    this.page.seal()
-    return this.page
-  }
-
-  close(): void {
-    this.reader.close()
-  }
-
-  private batch(): number {
-    const mean = this.page.count === 0 ? 1_024 : this.page.used / this.page.count
-    return Math.max(1, Math.min(1_000, Math.floor((this.options.pageBytes - this.page.used) / mean)))
-  }
-
-  private take(event: LogEvent): void {
-    this.delivered++
-    const frame = encodeEvent(this.epoch, event)
-    if (this.surplus.length === 0 && (this.page.hasRoom(frame.length) || this.page.count === 0))
-      this.add(event, frame)
-    else this.surplus.push({ event, frame })
-  }
-
-  private add(event: LogEvent, frame: Buffer): void {
-    if (!this.page.hasRoom(frame.length)) {
-      // One event larger than a page gets a page of its own size.
-      this.page = new Page(this.page.floor, frame.length)
-    }
-    this.page.append(event.sequence, event.topic, event.timeMs, frame)
   }
 }
