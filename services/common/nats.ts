@@ -24,6 +24,8 @@ export async function connectNats(settings: NatsSettings, name: string, log: Log
     // Short and jittered: a log that is back must be read again within seconds, by all pods but not at once.
     reconnectTimeWait: 250,
     reconnectJitter: 250,
+    // A server (or a balancer before it) that takes the connection and stays silent must not cost the default of 20 s.
+    timeout: 2_000,
     // A dead link is noticed after two missed pings.
     pingInterval: 5_000,
     maxPingOut: 2,

@@ -19,20 +19,46 @@ export function readSettings<Table extends TObject>(
   environment: Record<string, string | undefined>,
 ): Static<Table> {
   const given: Record<string, unknown> = {}
-  for (const name of Object.keys(table.properties)) {
+  for (const [name, schema] of Object.entries(table.properties)) {
     const value = environment[name]?.trim()
-    if (value !== undefined && value !== '') given[name] = value
+    if (value !== undefined && value !== '') given[name] = readValue(schema as SettingSchema, value)
   }
-  const settings = Value.Convert(table, Value.Default(table, given))
+  const settings = Value.Default(table, given)
   if (Value.Check(table, settings)) return settings as Static<Table>
   const faults = Value.Errors(table, settings).map((error) => {
     const name = error.instancePath.slice(1)
     const shown = /SECRET|TOKEN|PASSWORD|KEY/.test(name)
       ? 'its value'
       : JSON.stringify(environment[name] ?? '')
-    return name ? `${name}: ${shown} ${error.message}` : error.message
+    const schema = table.properties[name] as SettingSchema | undefined
+    return schema ? `${name}: ${shown} must be ${allowed(schema)}` : error.message
   })
   throw new SettingsError(`Bad settings. ${[...new Set(faults)].join('; ')}. See docs/settings.md.`)
+}
+
+interface SettingSchema {
+  type?: string
+  minimum?: number
+  maximum?: number
+  enum?: readonly string[]
+}
+
+/** Converts only what is written as it should be: 3.7 for a whole number is a slip, and no 3. */
+function readValue(schema: SettingSchema, value: string): unknown {
+  if (schema.type === 'integer' && /^-?\d+$/.test(value)) return Number(value)
+  if (schema.type === 'number' && /^-?\d+(\.\d+)?$/.test(value)) return Number(value)
+  if (schema.type === 'boolean' && /^(true|1)$/i.test(value)) return true
+  if (schema.type === 'boolean' && /^(false|0)$/i.test(value)) return false
+  return value
+}
+
+function allowed(schema: SettingSchema): string {
+  if (schema.enum) return `one of ${schema.enum.join(', ')}`
+  if (schema.type === 'boolean') return 'true or false'
+  if (schema.type === 'string') return 'text'
+  const kind = schema.type === 'integer' ? 'a whole number' : 'a number'
+  if (schema.minimum === undefined || schema.maximum === undefined) return kind
+  return `${kind} from ${schema.minimum} to ${schema.maximum}`
 }
 
 /** Splits a comma-separated setting; an empty one gives an empty list. */

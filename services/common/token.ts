@@ -1,6 +1,13 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
+import {
+  createRemoteJWKSet,
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from 'jose'
 import { covers, isTopicPattern } from '../contract/topic.ts'
 import { Problem } from './problem.ts'
 import { SettingsError } from './settings.ts'
@@ -110,8 +117,7 @@ export class TokenVerifier {
     } catch (error) {
       if (error instanceof errors.JWTExpired)
         throw new Problem('unauthenticated', 'The token has expired; get a new one.')
-      if (!(error instanceof errors.JOSEError) || keySetFailures.includes(error.code))
-        throw new Problem('unavailable', 'The issuer’s keys can’t be fetched right now; try again.')
+      if (error instanceof Problem) throw error
       throw new Problem('unauthenticated', `The token is not valid: ${(error as Error).message}.`)
     }
   }
@@ -133,7 +139,17 @@ function checker(settings: TokenSettings, options: JWTVerifyOptions): (token: st
       cooldownDuration: 10_000,
       timeoutDuration: 3_000,
     })
-    return async (token) => (await jwtVerify(token, keys, { ...options, algorithms: asymmetric })).payload
+    // Here and not around the whole check, since a token that does not fit its key is no passing condition.
+    const fetchedKey: JWTVerifyGetKey = async (header, token) => {
+      try {
+        return await keys(header, token)
+      } catch (error) {
+        if (error instanceof errors.JOSEError && !keySetFailures.includes(error.code)) throw error
+        throw new Problem('unavailable', 'The issuer’s keys can’t be fetched right now; try again.')
+      }
+    }
+    return async (token) =>
+      (await jwtVerify(token, fetchedKey, { ...options, algorithms: asymmetric })).payload
   }
   if (settings.JWT_PUBLIC_KEY) {
     const key = publicKey(settings.JWT_PUBLIC_KEY)

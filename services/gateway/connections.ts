@@ -92,7 +92,7 @@ export class Connections {
 
   /** Once a second: ends the streams whose time has come, and those whose sockets take nothing. */
   tick(nowMs: number, monotonicMs: number): void {
-    for (; this.nextSecond <= second(nowMs); this.nextSecond++) {
+    for (; this.nextSecond * 1000 <= nowMs; this.nextSecond++) {
       const due = this.ends.get(this.nextSecond)
       this.ends.delete(this.nextSecond)
       if (due) for (const connection of due) this.end(connection, nowMs)

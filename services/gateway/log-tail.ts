@@ -64,7 +64,8 @@ export class LogTail {
   private opening = false
   private missingSince: number | undefined
   private reconnects = 0
-  private checkingHole = false
+  /** Events that wait for a hole before them to be checked. */
+  private held: LogEvent[] | undefined
 
   constructor(options: LogTailOptions) {
     this.options = options
@@ -128,6 +129,7 @@ export class LogTail {
     this.lostSince ??= performance.now()
     this.reader?.close()
     this.reader = undefined
+    this.held = undefined
     while (!this.stopped) {
       try {
         await this.open()
@@ -227,31 +229,44 @@ export class LogTail {
   }
 
   private take(event: LogEvent): void {
-    if (event.sequence !== this.position + 1) void this.checkHole(this.position)
+    if (this.held) this.held.push(event)
+    else if (event.sequence === this.position + 1) this.accept(event)
+    else void this.checkHole(event)
+  }
+
+  private accept(event: LogEvent): void {
     this.position = event.sequence
     this.positionTimeMs = event.timeMs
     this.options.onEvent(event)
-    if ((this.reader as LogReader).outstanding < window / 2) this.request()
+    this.request()
     if (this.lostSince !== undefined) this.noteProgress()
   }
 
   /**
-   * A hole in the sequences is rightful where events were deleted or replaced. Where the log’s oldest event now lies
-   * behind the hole, retention may have been faster than this pod: that must not stay silent.
+   * A hole in the sequences is rightful where events were deleted or replaced. Where the log’s oldest event lies
+   * behind it, retention was faster than this pod, and that must not stay silent. Until that is known, nothing that
+   * comes after the hole is passed on; what was read before the answer can’t have a hole of the other kind then.
    */
-  private async checkHole(position: number): Promise<void> {
-    if (this.checkingHole) return
-    this.checkingHole = true
+  private async checkHole(event: LogEvent): Promise<void> {
+    const { reader } = this
+    const held = [event]
+    this.held = held
+    let rightful = false
     try {
       const state = await readLogState(this.options.manager, this.options.settings.STREAM_NAME)
-      if (state.epoch === this.epoch && state.firstSequence - 1 > position) {
-        this.options.log.error({ position, first: state.firstSequence }, 'the log expired before it was read')
-        this.restart('expired', this.epoch, this.position)
-      }
+      rightful = state.epoch === this.epoch && state.firstSequence - 1 <= this.position
     } catch (error) {
-      this.options.log.warn({ position, error: String(error) }, 'a hole in the log could not be checked')
+      this.options.log.warn(
+        { position: this.position, error: String(error) },
+        'a hole in the log could not be checked',
+      )
     }
-    this.checkingHole = false
+    if (this.reader !== reader || this.held !== held) return
+    // Looking again finds what is missing, says so, and reads everything that is still there.
+    if (!rightful) return void this.reopen('a hole in the log')
+    this.held = undefined
+    for (const one of held) this.accept(one)
+    this.request()
   }
 
   private noteProgress(): void {
@@ -262,7 +277,7 @@ export class LogTail {
 
   private request(): void {
     const reader = this.reader
-    if (this.paused || !reader || reader.outstanding >= window / 2) return
+    if (this.paused || this.held || !reader || reader.outstanding >= window / 2) return
     reader.request(window - reader.outstanding)
   }
 }

@@ -301,8 +301,11 @@ export class Router {
   private writeToMembers(flush: Flush, group: Group, bytes: Buffer, events: number, budget: number): number {
     let left = budget
     let written = 0
-    let index = Math.min(flush.memberIndex, group.live.length)
-    while (index > 0 && left > 0) {
+    let index = flush.memberIndex
+    while (left > 0) {
+      // Members may leave between slices, and inside a write.
+      index = Math.min(index, group.live.length)
+      if (index === 0) break
       const subscriber = group.live[--index] as Subscriber
       if (subscriber.flushed === flush.serial) continue
       subscriber.flushed = flush.serial

@@ -61,19 +61,24 @@ async function resume(lastEventId: string, view: LogView): Promise<{ position: n
   if (!id) return { position: view.boundary, reason: 'malformed' }
   if (id.epoch === view.epoch && id.sequence <= view.tailPosition) {
     if (id.sequence >= view.recentFloor) return { position: id.sequence }
-    const oldest = (await view.readState()).firstSequence - 1
+    const oldest = (await stateOf(view)).firstSequence - 1
     if (id.sequence >= oldest) return { position: id.sequence }
     return { position: Math.min(oldest, view.tailPosition), reason: 'expired' }
   }
-  const state = await view.readState()
-  // This pod has yet to notice that the log was recreated: the client must not be served from the old one.
-  if (state.epoch !== view.epoch)
-    throw new Problem('unavailable', 'The log has just been replaced; come back.')
+  const state = await stateOf(view)
   if (id.epoch !== state.epoch) {
     return { position: Math.min(state.firstSequence - 1, view.tailPosition), reason: 'reset' }
   }
   if (id.sequence > state.lastSequence) return { position: view.boundary, reason: 'ahead' }
   return { position: id.sequence }
+}
+
+async function stateOf(view: LogView): Promise<LogState> {
+  const state = await view.readState()
+  // This pod has yet to notice that the log was recreated: the client must not be served from the old one.
+  if (state.epoch !== view.epoch)
+    throw new Problem('unavailable', 'The log has just been replaced; come back.')
+  return state
 }
 
 /** Undefined for a time that has yet to come: the stream is live only. */
@@ -82,9 +87,9 @@ async function since(text: string, view: LogView, nowMs: number): Promise<number
   if (timeMs >= nowMs) return undefined
   let position = view.recentPositionAt(timeMs)
   if (position === undefined) {
-    const oldest = (await view.readState()).firstSequence - 1
-    position =
-      timeMs === Number.NEGATIVE_INFINITY ? oldest : Math.max(oldest, await view.readPositionAt(timeMs))
+    // Before 1970 there was no log, and a date may not even be sayable.
+    const found = timeMs <= 0 ? 0 : await view.readPositionAt(timeMs)
+    position = Math.max((await stateOf(view)).firstSequence - 1, found)
   }
   return Math.min(position, view.tailPosition)
 }

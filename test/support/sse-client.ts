@@ -93,6 +93,24 @@ export class SseClient {
     })
   }
 
+  /**
+   * Comes back whenever the stream ends, as a browser would, to the address that `where` gives then. Returns a
+   * function that ends this.
+   */
+  follow(where: () => string): () => void {
+    let stopped = false
+    const run = async () => {
+      while (!stopped) {
+        if (!this.open) await this.connect(where()).catch(() => undefined)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    }
+    void run()
+    return () => {
+      stopped = true
+    }
+  }
+
   /** Stops reading: what comes fills the kernel's buffers, and then the sender must wait. */
   pause(): void {
     this.paused = true
@@ -130,7 +148,7 @@ export class SseClient {
 
   async untilControl(type: string, count = 1, timeoutMs?: number): Promise<Control> {
     const found = () => this.controls.filter((control) => control.type === type)[count - 1]
-    return await waitUntil(found, this.wait(`${count} ${type}`, timeoutMs))
+    return await this.wait(found, `${count} ${type}`, timeoutMs)
   }
 
   /** The position that the stream begins from. */
@@ -143,25 +161,26 @@ export class SseClient {
   }
 
   async untilCount(count: number, timeoutMs?: number): Promise<void> {
-    await waitUntil(() => this.events.length >= count, this.wait(`${count} events`, timeoutMs))
+    await this.wait(() => this.events.length >= count, `${count} events`, timeoutMs)
   }
 
   async untilEvent(matches: (event: Received) => boolean, timeoutMs?: number): Promise<Received> {
-    return await waitUntil(() => this.events.find(matches), this.wait('an event', timeoutMs))
+    return await this.wait(() => this.events.find(matches), 'an event', timeoutMs)
   }
 
   async untilClosed(timeoutMs?: number): Promise<void> {
-    await waitUntil(() => !this.open, this.wait('the end of the stream', timeoutMs))
+    await this.wait(() => !this.open, 'the end of the stream', timeoutMs)
   }
 
-  private wait(what: string, timeoutMs: number | undefined) {
-    const client = this
-    return {
-      get what() {
-        const last = client.lastEventId ?? 'none'
-        return `${what} (status ${client.status}, ${client.events.length} events, last id ${last}, ${client.controls.map((control) => control.type).join(' ')})`
-      },
-      ...(timeoutMs ? { timeoutMs } : {}),
+  /** Waits, and when that is in vain says what the client had got by then. */
+  private async wait<T>(probe: () => T, what: string, timeoutMs = 15_000): Promise<NonNullable<T>> {
+    try {
+      return await waitUntil(probe, { what, timeoutMs })
+    } catch (error) {
+      const controls = this.controls.map(({ type }) => type).join(' ')
+      throw new Error(
+        `${String(error)}: status ${this.status}, ${this.open ? 'open' : 'ended'}, ${this.events.length} events, last id ${this.lastEventId}, ${controls}`,
+      )
     }
   }
 

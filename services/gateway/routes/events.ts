@@ -43,6 +43,8 @@ export function eventsRoute(app: HttpApp, options: EventsRouteOptions): void {
   app.route({
     method: 'GET',
     url: '/v1/events',
+    // Fastify's own HEAD would run the same handler, and so open a stream.
+    exposeHeadRoute: false,
     handler: (request, reply) => subscribe(request, reply, options),
   })
 }
