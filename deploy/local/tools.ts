@@ -52,7 +52,8 @@ async function provideNatsServer(say: (text: string) => void): Promise<string> {
   )
 }
 
-async function newestNatsServer(): Promise<{ path: string; version: number[] } | undefined> {
+/** The newest nats-server on this machine, and its version; undefined when there is none. */
+export async function newestNatsServer(): Promise<{ path: string; version: number[] } | undefined> {
   const folders = [ownTools, join(homedir(), 'go/bin'), ...(process.env.PATH ?? '').split(':')]
   const paths = new Set(
     folders.map((folder) => join(folder, 'nats-server')).filter((path) => existsSync(path)),

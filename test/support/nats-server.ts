@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { GenericContainer, type StartedTestContainer } from 'testcontainers'
+import { newestNatsServer } from '../../deploy/local/tools.ts'
 import { freePort } from './ports.ts'
 import { waitUntil } from './wait.ts'
 
@@ -35,7 +35,6 @@ interface Runner {
 }
 
 const image = process.env.TEST_NATS_IMAGE ?? 'nats:2.15.2-alpine'
-let announced = false
 
 /** Starts a real nats-server with JetStream and returns when it is healthy. */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
@@ -79,39 +78,50 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   }
 }
 
-/** Path of the nats-server on this machine. @throws when there is none. */
-export function findNatsServer(): string {
-  const folders = [
-    ...(process.env.PATH ?? '').split(':'),
-    join(import.meta.dirname, '../../.tools/bin'),
-    join(homedir(), 'go/bin'),
-  ]
-  const found = folders.map((folder) => join(folder, 'nats-server')).find((path) => existsSync(path))
+/** Path of the newest nats-server on this machine. @throws when there is none. */
+async function findNatsServer(): Promise<string> {
+  const found = await newestNatsServer()
   if (!found)
     throw new Error(
       'No nats-server: put it on PATH, or `go install github.com/nats-io/nats-server/v2@v2.15.2`',
     )
-  return found
+  return found.path
 }
 
-/** TEST_CONTAINERS=1 or 0 decides; otherwise containers are used where a Docker engine answers. */
-async function useContainers(): Promise<boolean> {
+let choice: Promise<boolean> | undefined
+
+/**
+ * Whether nats-server runs in a container: where a Docker engine answers and has the image, or can get it.
+ * TEST_CONTAINERS=1 or 0 decides otherwise. Prints which it is, once.
+ */
+function useContainers(): Promise<boolean> {
+  choice ??= chooseContainers()
+  return choice
+}
+
+async function chooseContainers(): Promise<boolean> {
   const wish = process.env.TEST_CONTAINERS
-  const result = wish
-    ? wish === '1'
-    : !(await execa('docker', ['version'], { reject: false, timeout: 5000 })).failed
-  if (!announced) console.info(`nats-server for tests: ${result ? `container ${image}` : findNatsServer()}`)
-  announced = true
-  return result
+  const inContainers = wish ? wish === '1' : await imageIsThere()
+  console.info(
+    `nats-server for tests: ${inContainers ? `container ${image}` : await findNatsServer()} (TEST_CONTAINERS=1 or 0 chooses)`,
+  )
+  return inContainers
+}
+
+async function imageIsThere(): Promise<boolean> {
+  const docker = async (args: string[], timeout: number) =>
+    !(await execa('docker', args, { reject: false, timeout })).failed
+  if (!(await docker(['version'], 5_000))) return false
+  return (await docker(['image', 'inspect', image], 5_000)) || (await docker(['pull', image], 50_000))
 }
 
 function processRunner(configFile: string): Runner {
   // execa ends it when the test process ends, however a test fails.
-  const launch = () => execa(findNatsServer(), ['-c', configFile], { reject: false, stdio: 'ignore' })
+  const launch = (path: string) => execa(path, ['-c', configFile], { reject: false, stdio: 'ignore' })
   let server: ReturnType<typeof launch> | undefined
   return {
     async start() {
-      server = launch()
+      server = launch(await findNatsServer())
     },
     async end(signal) {
       server?.kill(signal)
