@@ -30,6 +30,7 @@ check: node_modules/.package-lock.json ## Check types, lint, format and drift: w
 
 clean: down ## End the cluster and remove its data, logs and certificate
 	@rm -rf .run
+	@! docker info >/dev/null 2>&1 || docker compose -f deploy/compose/compose.yaml down --volumes
 
 # npm writes this file at the end of an installation. It is older than the lock file when that has changed.
 node_modules/.package-lock.json: package-lock.json

@@ -1,5 +1,5 @@
 import { clusterSettings } from './cluster.ts'
-import { compose, useCompose } from './compose.ts'
+import { composeDown, useCompose } from './compose.ts'
 import { isAlive, readState, removeState } from './state.ts'
 import { gone, stopInOrder } from './stop.ts'
 
@@ -11,7 +11,7 @@ export async function down(): Promise<void> {
   const { runDir } = clusterSettings(process.env)
   const state = readState(runDir)
   if (!state) {
-    if (await useCompose(process.env)) return await compose('down', '--remove-orphans')
+    if (await useCompose(process.env)) return await composeDown()
     return console.log('Nothing is running.')
   }
   if (isAlive(state.supervisor)) {

@@ -2,7 +2,7 @@ import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { clusterSettings } from './cluster.ts'
-import { compose, useCompose } from './compose.ts'
+import { composeLogs, useCompose } from './compose.ts'
 import { readState } from './state.ts'
 
 /** Follows the logs of the cluster until Ctrl-C; FOLLOW=0 prints the newest lines and returns. */
@@ -10,7 +10,7 @@ export async function logs(): Promise<void> {
   const follow = process.env.FOLLOW !== '0'
   const { runDir } = clusterSettings(process.env)
   if (!readState(runDir) && (await useCompose(process.env))) {
-    return await compose('logs', '--tail', '20', ...(follow ? ['--follow'] : []))
+    return await composeLogs(follow)
   }
   const files = globSync(join(runDir, 'logs/*.log'))
   if (files.length === 0) return console.log('There are no logs yet; `make up` starts the cluster.')

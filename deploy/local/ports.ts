@@ -3,7 +3,7 @@ import { execa } from 'execa'
 import type { LocalProcess } from './cluster.ts'
 
 /** @throws naming every port that is taken, what it is for, and who holds it, as far as this user may see. */
-export async function requireFreePorts(processes: LocalProcess[]): Promise<void> {
+export async function requireFreePorts(processes: Pick<LocalProcess, 'name' | 'ports'>[]): Promise<void> {
   const taken: string[] = []
   for (const { name, ports } of processes) {
     for (const [port, purpose] of Object.entries(ports)) {

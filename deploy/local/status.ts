@@ -1,5 +1,5 @@
 import { clusterSettings } from './cluster.ts'
-import { compose, useCompose } from './compose.ts'
+import { composeStatus, useCompose } from './compose.ts'
 import { isReady } from './readiness.ts'
 import { isAlive, readState } from './state.ts'
 
@@ -7,7 +7,10 @@ import { isAlive, readState } from './state.ts'
 export async function status(): Promise<void> {
   const state = readState(clusterSettings(process.env).runDir)
   if (!state) {
-    if (await useCompose(process.env)) return await compose('ps')
+    if (await useCompose(process.env)) {
+      if (!(await composeStatus())) process.exitCode = 1
+      return
+    }
     console.log('Nothing is running; `make up` starts the cluster.')
     process.exitCode = 1
     return

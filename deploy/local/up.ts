@@ -9,7 +9,7 @@ import {
   clusterSettings,
   nginxVariables,
 } from './cluster.ts'
-import { compose, useCompose } from './compose.ts'
+import { composePorts, composeSettings, composeUp, useCompose } from './compose.ts'
 import { launch } from './launch.ts'
 import { writeNginxConfig } from './nginx-config.ts'
 import { requireFreePorts } from './ports.ts'
@@ -24,13 +24,18 @@ const readyTimeoutMs = 60_000
 const failingRestarts = 3
 const say = (text: string) => console.log(text)
 
+/** Nginx's ports on this machine. */
+interface FrontDoor {
+  http: number
+  tls: number
+}
+
 /** Brings the cluster up and returns when an event can be read through the front door. @throws when it can't. */
 export async function up(): Promise<void> {
   const begun = performance.now()
   const settings = await withDemoToken(clusterSettings(process.env))
   if (!readState(settings.runDir) && (await useCompose(process.env))) {
-    await compose('up', '--build', '--detach', '--wait')
-    return announce(settings, 'containers', await confirm(settings), begun)
+    return await upInContainers(begun)
   }
   const state = readState(settings.runDir)
   if (state && isAlive(state.supervisor)) {
@@ -44,7 +49,15 @@ export async function up(): Promise<void> {
     await start(settings)
   }
   await waitForProcesses(settings)
-  announce(settings, 'local processes', await confirm(settings), begun)
+  const ports = clusterPorts(settings)
+  announce(settings, ports, 'local processes', await confirm(settings, ports), begun)
+}
+
+async function upInContainers(begun: number): Promise<void> {
+  const settings = await withDemoToken(composeSettings(process.env))
+  const ports = composePorts(settings)
+  await composeUp(settings)
+  announce(settings, ports, 'containers', await confirm(settings, ports), begun)
 }
 
 async function start(settings: ClusterSettings): Promise<void> {
@@ -86,9 +99,9 @@ async function notReady(settings: ClusterSettings, names: string[]): Promise<Err
 }
 
 /** @returns a sentence for the closing message. */
-async function confirm(settings: ClusterSettings): Promise<string> {
+async function confirm(settings: ClusterSettings, ports: FrontDoor): Promise<string> {
   const token = await makeToken(settings.environment, [readyTopic], '2m')
-  const url = `http://127.0.0.1:${clusterPorts(settings).http}/v1/events`
+  const url = `http://127.0.0.1:${ports.http}/v1/events`
   try {
     const failure = await eventArrives(url, token, 30_000)
     if (failure) throw new Error(`All is running, but an event does not come through: ${failure}`)
@@ -107,8 +120,13 @@ function keepOldLogs(folder: string): void {
   }
 }
 
-function announce(settings: ClusterSettings, kind: string, tried: string, begun: number): void {
-  const { http, tls } = clusterPorts(settings)
+function announce(
+  settings: ClusterSettings,
+  { http, tls }: FrontDoor,
+  kind: string,
+  tried: string,
+  begun: number,
+): void {
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
   const events = `http://localhost:${http}/v1/events`
   const bearer = settings.environment.AUTH_MODE === 'jwt' ? ` -H "Authorization: Bearer $TOKEN"` : ''

@@ -10,7 +10,7 @@ export const demoSettings = Type.Object({
   PUBLISHER_TOKEN: text('', 'Token for the publisher, sent as `Authorization: Bearer`; empty: none.'),
   GATEWAY_METRICS_URLS: text(
     'http://127.0.0.1:9101/metrics,http://127.0.0.1:9103/metrics',
-    'Metrics of the gateways that the dashboard shows, comma-separated; empty: no cluster numbers.',
+    'Metrics of the gateways that the dashboard shows, comma-separated; a name with several addresses stands for as many gateways; empty: no cluster numbers.',
   ),
   DEMO_RATE: Type.Number({
     default: 4,

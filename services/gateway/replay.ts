@@ -171,8 +171,9 @@ export class Replay {
     const served: Subscriber[] = []
     let writes = 0
     for (const subscriber of [...this.idle()]) {
-      if (subscriber.position < page.floor || subscriber.position >= page.last || !serves(plan, subscriber))
-        continue
+      // Not from `page.floor`: what `tellExpired` has passed over, a reader that was blocked then must be told first.
+      const { position } = subscriber
+      if (position < plan.afterSequence || position >= page.last || !serves(plan, subscriber)) continue
       if (!this.waiting.has(subscriber) || this.blocked.has(subscriber)) continue
       const chunk = page.read(subscriber.group.topics, subscriber.position, page.last)
       subscriber.position = page.last

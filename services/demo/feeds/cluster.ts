@@ -1,4 +1,5 @@
 import type { DemoEvent, Feed } from './feed.ts'
+import { gatewayUrls } from './gateway-addresses.ts'
 import { type GatewaySample, parseMetrics, type Scrape, sampleOf } from './gateway-metrics.ts'
 
 /** Fetches one page of metrics. @throws when it can't. */
@@ -21,7 +22,10 @@ export class ClusterFeed implements Feed {
 
   async next(nowMs: number): Promise<DemoEvent | undefined> {
     if (this.urls.length === 0) return undefined
-    const gateways = await Promise.all(this.urls.map((url) => this.state(url, nowMs)))
+    // Asked anew each time: gateways come and go.
+    const urls = [...new Set((await Promise.all(this.urls.map(gatewayUrls))).flat())]
+    for (const known of this.scrapes.keys()) if (!urls.includes(known)) this.scrapes.delete(known)
+    const gateways = await Promise.all(urls.map((url) => this.state(url, nowMs)))
     return { topic: 'demo.cluster', type: 'cluster.sampled', data: { gateways } }
   }
 

@@ -70,7 +70,7 @@ function showAnswer({ ok, status, body }, elapsedMs) {
     element('pre', {}, pretty(body)),
   )
   prepend(answers, item, mostKept)
-  flash(item)
+  if (ok) flash(item)
 }
 
 /** Shows what comes back over the stream of the form's topic. */

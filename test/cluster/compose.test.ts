@@ -1,0 +1,273 @@
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { useCompose } from '../../deploy/local/compose.ts'
+import { gatewaySettings } from '../../services/gateway/config.ts'
+import { publisherSettings } from '../../services/publisher/config.ts'
+import { freePort } from '../support/ports.ts'
+import { post } from '../support/publish.ts'
+import { SseClient } from '../support/sse-client.ts'
+import { SteadyPublisher } from '../support/steady-publisher.ts'
+import { Swarm } from '../support/swarm.ts'
+import { waitUntil } from '../support/wait.ts'
+
+// The Compose deployment, through the same `make` as everybody's, as a project of its own on ports of its own.
+
+const root = join(import.meta.dirname, '../..')
+const files = join(root, 'deploy')
+const composeFile = readFileSync(join(files, 'compose/compose.yaml'), 'utf8')
+const clients = 200
+
+const obstacle = await whyNot()
+if (obstacle) console.log(`compose.test.ts: the cluster in containers is not tested here: ${obstacle}`)
+
+test('every setting of the services can be given to Compose', () => {
+  const fixed = ['HOST', 'NATS_CREDENTIALS_FILE', 'NATS_USER', 'NATS_PASSWORD', 'NATS_CA_FILE']
+  const inImage = ['PORT', 'METRICS_PORT']
+  const names = new Set(
+    [gatewaySettings, publisherSettings].flatMap(({ properties }) => Object.keys(properties)),
+  )
+  const missing = [...names].filter((name) => !new RegExp(`^ +${name}:`, 'm').test(composeFile))
+  expect(missing.sort()).toEqual([...fixed, ...inImage].sort())
+})
+
+describe.skipIf(obstacle)('the cluster in containers', () => {
+  const project = `sse-cluster-test-${process.pid}`
+  let runDir: string
+  let environment: Record<string, string>
+  let url: string
+  let port: number
+  let tlsPort: number
+
+  beforeAll(async () => {
+    runDir = await mkdtemp(join(tmpdir(), 'sse-cluster-compose-'))
+    ;[port, tlsPort] = [await freePort(), await freePort()]
+    url = `http://127.0.0.1:${port}`
+    environment = {
+      ...{ COMPOSE_PROJECT_NAME: project, HTTP_PORT: String(port), TLS_PORT: String(tlsPort) },
+      // So that a local cluster of this checkout is no concern of these.
+      RUN_DIR: runDir,
+      ...{ LOCAL: '', GATEWAYS: '2', AUTH_MODE: 'off' },
+      ...{ RETRY_MIN_MS: '50', RETRY_MAX_MS: '500', DRAIN_WINDOW_MS: '2000' },
+    }
+  })
+  afterAll(async () => {
+    await compose('down', '--volumes', '--timeout', '5')
+    await rm(runDir, { recursive: true, force: true })
+  })
+
+  const run = async (command: string, args: string[]) =>
+    await execa(command, args, { cwd: root, env: environment, reject: false, all: true })
+  const make = (target: string) => run('make', [target])
+  const compose = (...args: string[]) =>
+    run('docker', ['compose', '--file', join(files, 'compose/compose.yaml'), ...args])
+
+  /** Identifiers of the running containers of a service. */
+  async function containers(service = ''): Promise<string[]> {
+    const { stdout } = await compose('ps', '--quiet', ...(service ? [service] : []))
+    return stdout.split('\n').filter((id) => id !== '')
+  }
+
+  async function openStreams(gateway: string): Promise<number> {
+    const script = "fetch('http://127.0.0.1:9100/metrics').then((a) => a.text()).then(console.log)"
+    const { stdout } = await run('docker', ['exec', gateway, 'node', '-e', script])
+    const counts = stdout.matchAll(/^sse_connections(?:\{.*\})? (\d+)$/gm)
+    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
+  }
+
+  /** `count` gateways are there, and each has streams: Nginx found them all. */
+  async function untilAllServe(count: number): Promise<void> {
+    let streams: number[] = []
+    await waitUntil(
+      async () => {
+        // New streams show where Nginx sends them; those that are open stay where they are.
+        const fresh = new Swarm(port, 'fresh.%3E', 4 * count)
+        await fresh.open()
+        streams = await Promise.all((await containers('gateway')).map(openStreams))
+        fresh.close()
+        return streams.length === count && streams.every((open) => open > 0)
+      },
+      {
+        timeoutMs: 30_000,
+        get what() {
+          return `streams on ${count} gateways (they have ${streams.join(', ')})`
+        },
+      },
+    )
+  }
+
+  test('a busy port is named, and nothing is started', async () => {
+    const holder = createServer()
+    await new Promise<void>((resolve) => holder.listen(tlsPort, '127.0.0.1', resolve))
+    const { exitCode, all } = await make('up')
+    await new Promise((resolve) => holder.close(resolve))
+    expect(all).toContain(`${tlsPort} (nginx, TLS)`)
+    expect(exitCode).not.toBe(0)
+    expect(await containers()).toEqual([])
+  })
+
+  test('make up brings the cluster up and an event published is read through Nginx', async () => {
+    const { exitCode, all } = await make('up')
+    expect([exitCode, all]).toEqual([0, expect.stringContaining('Events come through.')])
+    expect(all).toContain(`http://localhost:${port}/`)
+    expect((await make('status')).exitCode).toBe(0)
+
+    const client = await SseClient.connect(url, { topics: ['compose.>'] })
+    await client.untilFirstBlock()
+    const answer = await post(url, { topic: 'compose.hello', data: { n: 1 } })
+    expect(answer.status).toBe(201)
+    await client.untilCount(1)
+    client.close()
+    expect(client.events[0]).toMatchObject({ id: answer.json.id, topic: 'compose.hello' })
+  })
+
+  test('a second make up is harmless', async () => {
+    const before = await containers()
+    expect((await make('up')).all).toContain('Events come through.')
+    expect(await containers()).toEqual(before)
+  })
+
+  test('the demo shows each gateway by itself', async () => {
+    const client = await SseClient.connect(url, { topics: ['demo.cluster'] })
+    await client.untilEvent(({ data }) => (data as { gateways: unknown[] }).gateways.length === 2)
+    client.close()
+  })
+
+  test('containers may do no more than they need', async () => {
+    const { stdout } = await run('docker', ['inspect', ...(await containers())])
+    for (const { Name, Config, HostConfig } of JSON.parse(stdout) as Inspected[]) {
+      expect({ Name, ...HostConfig }).toMatchObject({
+        Name,
+        ReadonlyRootfs: true,
+        CapDrop: ['ALL'],
+        SecurityOpt: ['no-new-privileges:true'],
+        Privileged: false,
+      })
+      if (!Name.includes('nats')) expect([Name, Config.User]).toEqual([Name, expect.stringMatching(/^[1-9]/)])
+    }
+    const gateway = (await containers('gateway'))[0] as string
+    expect((await run('docker', ['exec', gateway, 'sh', '-c', 'true'])).failed).toBe(true)
+    const { stdout: first } = await run('docker', ['exec', gateway, ...readFile('/proc/1/cmdline')])
+    expect(first.split('\0').slice(0, 2)).toEqual(['node', 'services/gateway/main.ts'])
+    expect(
+      (await run('docker', ['exec', gateway, ...readFile('node_modules/node/package.json')])).failed,
+    ).toBe(true)
+  })
+
+  test('clients lose nothing while a gateway container is killed and one is stopped gracefully', async () => {
+    const [first, second] = (await containers('gateway')) as [string, string]
+    const swarm = new Swarm(port, 'killed.%3E', clients)
+    await swarm.open()
+    const publishing = new SteadyPublisher(url, (n) => `killed.${n % 7}`, 50)
+    await publishing.more(50)
+
+    await run('docker', ['kill', first])
+    await publishing.more(50)
+    await swarm.untilOpen()
+    expect((await make('up')).exitCode).toBe(0)
+    await untilAllServe(2)
+
+    await run('docker', ['stop', '--time', '40', second])
+    const { stdout: exitCode } = await run('docker', ['inspect', '--format', '{{.State.ExitCode}}', second])
+    expect(exitCode).toBe('0')
+    await publishing.more(50)
+    expect((await make('up')).exitCode).toBe(0)
+    await untilAllServe(2)
+    await expectNothingLost(swarm, publishing, clients / 4)
+  })
+
+  test('clients lose nothing while gateways are scaled from 2 to 4 and back, and Nginx follows', async () => {
+    const nginx = await containers('nginx')
+    const scale = async (count: number) => {
+      const size = ['--scale', `gateway=${count}`]
+      const scaled = await compose('up', '--detach', '--wait', '--no-recreate', ...size)
+      expect([scaled.exitCode, scaled.all]).toEqual([0, expect.any(String)])
+      await untilAllServe(count)
+    }
+    const swarm = new Swarm(port, 'up.%3E', clients)
+    await swarm.open()
+    const publishing = new SteadyPublisher(url, (n) => `up.${n % 7}`, 50)
+    await scale(4)
+
+    // These begin on the emptiest gateways, the new ones, which will be the ones to go.
+    const late = new Swarm(port, 'down.%3E', clients)
+    await late.open()
+    const latePublishing = new SteadyPublisher(url, (n) => `down.${n % 7}`, 50)
+    await latePublishing.more(50)
+    await scale(2)
+    await latePublishing.more(50)
+
+    expect(await containers('nginx')).toEqual(nginx)
+    await expectNothingLost(swarm, publishing)
+    await expectNothingLost(late, latePublishing, clients / 2)
+  })
+
+  test('clients lose nothing while all gateways are replaced by new ones', async () => {
+    const before = await containers('gateway')
+    const swarm = new Swarm(port, 'rolled.%3E', clients)
+    await swarm.open()
+    const publishing = new SteadyPublisher(url, (n) => `rolled.${n % 7}`, 50)
+    await publishing.more(50)
+    const rolled = await compose('up', '--detach', '--wait', '--no-deps', '--force-recreate', 'gateway')
+    expect([rolled.exitCode, rolled.all]).toEqual([0, expect.any(String)])
+    await publishing.more(50)
+    await untilAllServe(2)
+    expect((await containers('gateway')).some((id) => before.includes(id))).toBe(false)
+    await expectNothingLost(swarm, publishing, clients)
+  })
+
+  test('make down ends all containers and keeps the data', async () => {
+    const { json } = await post(url, { topic: 'kept.one', data: { n: 1 } })
+    expect((await make('down')).exitCode).toBe(0)
+    expect(await containers()).toEqual([])
+    expect((await make('status')).exitCode).not.toBe(0)
+    expect((await make('down')).exitCode).toBe(0)
+
+    expect((await make('up')).exitCode).toBe(0)
+    const client = await SseClient.connect(url, { topics: ['kept.>'], query: { since: 'all' } })
+    await client.untilEvent(({ id }) => id === json.id)
+    client.close()
+  })
+})
+
+interface Inspected {
+  Name: string
+  Config: { User: string }
+  HostConfig: Record<string, unknown>
+}
+
+function readFile(path: string): string[] {
+  return ['node', '-e', `console.log(require('fs').readFileSync('${path}', 'utf8'))`]
+}
+
+/** `moved` clients at least had to come back, else it was no test of resuming. */
+async function expectNothingLost(swarm: Swarm, publishing: SteadyPublisher, moved = 0): Promise<void> {
+  const published = await publishing.stop()
+  await swarm.untilAll(published)
+  swarm.close()
+  const ledger = swarm.ledger()
+  console.log(`ledger: ${JSON.stringify(ledger)}`)
+  expect(ledger).toMatchObject({ lost: 0, duplicated: 0, gaps: 0, lowest: published, highest: published })
+  expect(ledger.reconnects).toBeGreaterThanOrEqual(moved)
+}
+
+/** Undefined where containers can be run: an engine answers, and every public image is there or can be pulled. */
+async function whyNot(): Promise<string | undefined> {
+  if (!(await useCompose({}))) return 'no Docker engine with Compose answers'
+  const texts = ['services', 'nginx'].map((name) =>
+    readFileSync(join(files, `images/${name}.Dockerfile`), 'utf8'),
+  )
+  const named = [...texts, composeFile].flatMap((text) => [
+    ...text.matchAll(/^(?:FROM| +image:) ([\w./-]+:[\w.-]+)/gm),
+  ])
+  for (const image of new Set(named.map(([, name]) => name as string))) {
+    if (!(await execa('docker', ['image', 'inspect', image], { reject: false })).failed) continue
+    const pull = await execa('docker', ['pull', '--quiet', image], { reject: false, timeout: 120_000 })
+    if (pull.failed) return `the image ${image} is not here and can't be pulled`
+  }
+  return undefined
+}
