@@ -49,7 +49,7 @@ export const gatewaySettings = Type.Object({
     20 * second,
     0,
     hour,
-    'On SIGTERM closes are spread over this time. The pod’s grace period must be at least 10 s longer.',
+    'On SIGTERM closes are spread over this time. The pod’s grace period must be at least 15 s longer.',
   ),
   MAX_CONNECTIONS: whole(
     16_000,

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { unsentBytes } from './http-socket.ts'
-import type { Group, Subscriber, SubscriberState } from './router.ts'
 import type { CloseReason } from './sse-frame.ts'
+import type { Group, Subscriber, SubscriberState } from './subscriber.ts'
 
 /** What a connection tells its surroundings, and asks of them. */
 export interface ConnectionHost {
@@ -19,9 +19,10 @@ export interface ConnectionHost {
 export interface ConnectionTerms {
   requestId: string
   subject: string
-  /** Milliseconds since 1970 at which the stream ends, and why. */
-  endsAt: number
-  endReason: 'max-age' | 'token-expired'
+  /** When the stream has had its age, milliseconds since 1970. */
+  maxAgeAt: number
+  /** When the token expires, milliseconds since 1970; Infinity without one. */
+  tokenExpiresAt: number
 }
 
 const connectionKey = Symbol('connection')

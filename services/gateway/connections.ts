@@ -47,9 +47,9 @@ export class Connections {
 
   add(connection: Connection): void {
     this.all.add(connection)
-    const { subject, endsAt } = connection.terms
+    const { subject, maxAgeAt, tokenExpiresAt } = connection.terms
     if (subject !== '') this.perSubject.set(subject, (this.perSubject.get(subject) ?? 0) + 1)
-    this.endAt(connection, endsAt)
+    this.endAt(connection, Math.min(maxAgeAt, tokenExpiresAt))
   }
 
   remove(connection: Connection): void {
@@ -103,14 +103,14 @@ export class Connections {
   }
 
   private end(connection: Connection, nowMs: number): void {
-    const { terms } = connection
-    if (terms.endReason === 'token-expired' || connection.state === 'live' || connection.closeWhenLive) {
-      connection.close(terms.endReason)
-      return
+    const { tokenExpiresAt } = connection.terms
+    if (tokenExpiresAt <= nowMs) connection.close('token-expired')
+    else if (connection.state === 'live' || connection.closeWhenLive) connection.close('max-age')
+    else {
+      // Behind: it gets its events first, but not for ever.
+      connection.closeWhenLive = 'max-age'
+      this.endAt(connection, Math.min(nowMs + this.limits.catchUpGraceMs, tokenExpiresAt))
     }
-    // Behind: it gets its events first, but not for ever.
-    connection.closeWhenLive = terms.endReason
-    this.endAt(connection, nowMs + this.limits.catchUpGraceMs)
   }
 
   private endAt(connection: Connection, timeMs: number): void {

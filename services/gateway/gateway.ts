@@ -15,11 +15,12 @@ import { LogTail, type RestartReason } from './log-tail.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { RecentLog } from './recent-log.ts'
 import { Replay } from './replay.ts'
-import { Router, type SubscriberState } from './router.ts'
+import { Router } from './router.ts'
 import { answerProblem, eventsRoute } from './routes/events.ts'
 import { encodeEvent, type LogEvent } from './sse-frame.ts'
 import type { LogView } from './start-position.ts'
 import { Streams } from './streams.ts'
+import type { SubscriberState } from './subscriber.ts'
 
 /** Not ready any more once the log can’t be followed for this long: other pods may be better off. */
 const lostPatienceMs = 5_000

@@ -1,4 +1,4 @@
-import type { Subscriber } from './router.ts'
+import type { Subscriber } from './subscriber.ts'
 
 /** One pass over the stream: where it begins, and which topics it reads. */
 export interface SweepPlan {

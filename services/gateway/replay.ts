@@ -2,8 +2,8 @@ import type { Log } from '../common/log.ts'
 import type { LogState } from '../common/log-stream.ts'
 import type { Page } from './page.ts'
 import { planSweep, type SweepPlan, serves } from './replay-plan.ts'
-import type { Subscriber } from './router.ts'
 import { type PageSource, StretchReader } from './stretch-reader.ts'
+import type { Subscriber } from './subscriber.ts'
 
 export interface ReplayOptions extends PageSource {
   log: Log

@@ -1,6 +1,16 @@
+import { Flush, type FlushCounters } from './flush.ts'
 import type { RecentLog } from './recent-log.ts'
+import { Group, type Subscriber } from './subscriber.ts'
 import { TopicIndex } from './topic-index.ts'
 import { TopicSet } from './topic-set.ts'
+
+export interface RouterOptions {
+  recentLog: RecentLog
+  /** Takes over a subscriber whose position lies before the recent log's floor. */
+  replay: (subscriber: Subscriber) => void
+  /** Encodes a heartbeat for a position. */
+  heartbeat: (position: number) => Buffer
+}
 
 /**
  * The router takes events to subscribers. What it knows of a subscriber is a position and a place to write.
@@ -17,72 +27,6 @@ import { TopicSet } from './topic-set.ts'
  *
  * Pure: no I/O, no clock. Whoever drives it calls `step` until there is nothing more to do.
  */
-export type SubscriberState = 'behind' | 'live' | 'blocked' | 'early' | 'replaying' | 'closed'
-
-export interface Subscriber {
-  readonly group: Group
-  state: SubscriberState
-  /** Everything up to this sequence has been written. While live, the router's boundary counts instead. */
-  position: number
-  /** The router's own: place among the group's live members, and the last flush that was written. */
-  liveIndex: number
-  flushed: number
-  /** Writes; returns false when the reader pushes back. Nothing more is written until `router.drained`. */
-  write(bytes: Buffer): boolean
-  /** Told each time the subscriber becomes live; may write one last thing, with `write`’s result. */
-  becameLive(position: number): boolean
-  /** Told when its position has fallen off the recent log. */
-  fellBehind(): void
-}
-
-export class Group {
-  readonly topics: TopicSet
-  readonly live: Subscriber[] = []
-  /** Subscribers in any state. */
-  size = 0
-  /** Frames since the last flush, and the sequence of the newest, so that two matching patterns add it once. */
-  frames: Buffer[] = []
-  newest = 0
-  /** The log's head when the group was made: the frames of what came before are not in `frames`. */
-  since: number
-
-  constructor(topics: TopicSet, since: number) {
-    this.topics = topics
-    this.since = since
-  }
-}
-
-interface Flush {
-  serial: number
-  from: number
-  to: number
-  groups: Group[]
-  /** Frames of each group, joined when its turn comes. */
-  frames: Buffer[][]
-  /** A heartbeat that ends the flush of every group; undefined for a flush of events only. */
-  heartbeat: Buffer | undefined
-  groupIndex: number
-  /** Next member, counted down; -1 before the group has begun. */
-  memberIndex: number
-  joined: Buffer | undefined
-}
-
-export interface RouterCounters {
-  flushes: number
-  joins: number
-  writes: number
-  deliveredEvents: number
-  deliveredBytes: number
-}
-
-export interface RouterOptions {
-  recentLog: RecentLog
-  /** Takes over a subscriber whose position lies before the recent log's floor. */
-  replay: (subscriber: Subscriber) => void
-  /** Encodes a heartbeat for a position. */
-  heartbeat: (position: number) => Buffer
-}
-
 export class Router {
   /** Live subscribers have been sent everything up to here, or are being sent it by the flush under way. */
   boundary = 0
@@ -91,7 +35,7 @@ export class Router {
   /** Bytes of frames that wait for the next flush. */
   unflushedBytes = 0
   readonly groups = new Map<string, Group>()
-  readonly counters: RouterCounters = {
+  readonly counters: FlushCounters = {
     flushes: 0,
     joins: 0,
     writes: 0,
@@ -255,77 +199,22 @@ export class Router {
   private beginFlush(): void {
     const heartbeat = this.heartbeatDue ? this.options.heartbeat(this.log.head) : undefined
     const groups = heartbeat ? [...this.groups.values()] : this.dirty
-    this.flush = {
-      serial: ++this.serial,
-      from: this.boundary,
-      to: this.log.head,
-      groups,
-      frames: groups.map((group) => group.frames),
-      heartbeat,
-      groupIndex: 0,
-      memberIndex: -1,
-      joined: undefined,
-    }
-    for (const group of groups) group.frames = []
+    const span = { serial: ++this.serial, from: this.boundary, to: this.log.head }
+    this.flush = new Flush(span, groups, heartbeat, this.counters, (subscriber) => this.block(subscriber))
     this.dirty = []
     this.heartbeatDue = false
     this.unflushedBytes = 0
     this.boundary = this.log.head
-    this.counters.flushes++
   }
 
   private continueFlush(flush: Flush, budget: number): number {
-    let left = budget
-    while (flush.groupIndex < flush.groups.length) {
-      const group = flush.groups[flush.groupIndex] as Group
-      const frames = flush.frames[flush.groupIndex] as Buffer[]
-      if (flush.memberIndex < 0) {
-        flush.memberIndex = group.live.length
-        flush.joined = group.live.length > 0 ? this.joinFrames(frames, flush.heartbeat) : undefined
-      }
-      if (flush.joined) {
-        left = this.writeToMembers(flush, group, flush.joined, frames.length, left)
-        if (flush.memberIndex > 0) return 0
-      }
-      flush.groupIndex++
-      flush.memberIndex = -1
-      if (left <= 0 && flush.groupIndex < flush.groups.length) return 0
+    const left = flush.step(budget)
+    if (flush.done) {
+      this.flush = undefined
+      this.flushedTo = flush.to
+      this.releaseEarly()
     }
-    this.flush = undefined
-    this.flushedTo = flush.to
-    this.releaseEarly()
     return left
-  }
-
-  /** Counts down, so that a member which leaves is replaced by one that has been written already. */
-  private writeToMembers(flush: Flush, group: Group, bytes: Buffer, events: number, budget: number): number {
-    let left = budget
-    let written = 0
-    let index = flush.memberIndex
-    while (left > 0) {
-      // Members may leave between slices, and inside a write.
-      index = Math.min(index, group.live.length)
-      if (index === 0) break
-      const subscriber = group.live[--index] as Subscriber
-      if (subscriber.flushed === flush.serial) continue
-      subscriber.flushed = flush.serial
-      subscriber.position = flush.to
-      left--
-      written++
-      if (!subscriber.write(bytes)) this.block(subscriber)
-    }
-    flush.memberIndex = index
-    this.counters.writes += written
-    this.counters.deliveredEvents += written * events
-    this.counters.deliveredBytes += written * bytes.length
-    return left
-  }
-
-  private joinFrames(frames: Buffer[], heartbeat: Buffer | undefined): Buffer | undefined {
-    const all = heartbeat ? [...frames, heartbeat] : frames
-    if (all.length <= 1) return all[0]
-    this.counters.joins++
-    return Buffer.concat(all)
   }
 
   private catchUp(subscriber: Subscriber): void {

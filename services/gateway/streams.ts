@@ -83,7 +83,13 @@ export class Streams implements ConnectionHost, StreamOpener {
       metrics.gaps.inc({ reason: start.gap.reason })
       block += gapBlock(start.gap.requested, id, start.gap.reason)
     }
-    const terms = { requestId, subject: grants.subject, ...this.end(grants) }
+    const terms = {
+      requestId,
+      subject: grants.subject,
+      // Jitter: streams that began together do not all come back together.
+      maxAgeAt: Date.now() + this.options.settings.MAX_AGE_MS * (1 - Math.random() / 5),
+      tokenExpiresAt: grants.expiresAt,
+    }
     const connection = new Connection(socket, this, router.join(topics), start.position, start.resumed, terms)
     connections.add(connection)
     metrics.connects.inc()
@@ -166,13 +172,6 @@ export class Streams implements ConnectionHost, StreamOpener {
     const { router } = this.options
     const id = connection.state === 'live' ? this.id(router.positionOf(connection)) : undefined
     return closingBlock(reason, this.retryMs(), id)
-  }
-
-  private end(grants: Grants): { endsAt: number; endReason: 'max-age' | 'token-expired' } {
-    const aged = Date.now() + this.options.settings.MAX_AGE_MS * (1 - Math.random() / 5)
-    return grants.expiresAt < aged
-      ? { endsAt: grants.expiresAt, endReason: 'token-expired' }
-      : { endsAt: aged, endReason: 'max-age' }
   }
 
   private id(position: number): string {

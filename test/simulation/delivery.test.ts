@@ -2,7 +2,8 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { Connection } from '../../services/gateway/connection.ts'
 import { Page } from '../../services/gateway/page.ts'
 import { Replay } from '../../services/gateway/replay.ts'
-import { Router, type Subscriber } from '../../services/gateway/router.ts'
+import { Router } from '../../services/gateway/router.ts'
+import type { Subscriber } from '../../services/gateway/subscriber.ts'
 import { Simulation, SimulationFailure } from './simulation.ts'
 
 /** SEED=123 runs that one again; SEEDS=20000 looks longer than usual. */

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { Connection } from '../../services/gateway/connection.ts'
 import { Connections } from '../../services/gateway/connections.ts'
-import type { SubscriberState } from '../../services/gateway/router.ts'
 import type { CloseReason } from '../../services/gateway/sse-frame.ts'
+import type { SubscriberState } from '../../services/gateway/subscriber.ts'
 
 const beginMs = 1_000_000
 let connections: Connections
@@ -22,7 +22,11 @@ class Stub {
     endsAt = Number.POSITIVE_INFINITY,
     endReason: 'max-age' | 'token-expired' = 'max-age',
   ) {
-    this.terms = { requestId: 'r', subject, endsAt, endReason }
+    const never = Number.POSITIVE_INFINITY
+    this.terms =
+      endReason === 'max-age'
+        ? { requestId: 'r', subject, maxAgeAt: endsAt, tokenExpiresAt: never }
+        : { requestId: 'r', subject, maxAgeAt: never, tokenExpiresAt: endsAt }
     connections.add(this.asConnection)
   }
 

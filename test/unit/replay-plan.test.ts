@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { planSweep, serves } from '../../services/gateway/replay-plan.ts'
-import { Group, type Subscriber } from '../../services/gateway/router.ts'
+import { Group, type Subscriber } from '../../services/gateway/subscriber.ts'
 import { TopicSet } from '../../services/gateway/topic-set.ts'
 
 const groups = new Map<string, Group>()

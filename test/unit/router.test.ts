@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { RecentLog } from '../../services/gateway/recent-log.ts'
-import { type Group, Router, type Subscriber, type SubscriberState } from '../../services/gateway/router.ts'
+import { Router } from '../../services/gateway/router.ts'
+import type { Group, Subscriber, SubscriberState } from '../../services/gateway/subscriber.ts'
 
 /** A subscriber that notes what it gets, and pushes back when told. The simulation does worse things to it. */
 class Fake implements Subscriber {
