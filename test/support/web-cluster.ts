@@ -17,7 +17,7 @@ export interface WebClusterOptions {
 /** What a browser meets: pages and events behind Nginx, two gateways, a publisher and the log. */
 export class WebCluster {
   readonly nats: NatsServer
-  readonly publisher: Service
+  publisher!: Service
   readonly gateways: Service[] = []
   nginx!: Nginx
   url = ''
@@ -26,30 +26,35 @@ export class WebCluster {
   private emptyPages = ''
   private listen: { NGINX_HTTP_LISTEN: string; NGINX_TLS_LISTEN: string } | undefined
 
-  private constructor(nats: NatsServer, publisher: Service, options: WebClusterOptions) {
+  private constructor(nats: NatsServer, options: WebClusterOptions) {
     this.nats = nats
-    this.publisher = publisher
     this.options = options
   }
 
   static async start(options: WebClusterOptions = {}): Promise<WebCluster> {
-    const nats = await startNatsServer()
-    const publisher = await startService('publisher', { NATS_URL: nats.url })
-    const cluster = new WebCluster(nats, publisher, options)
+    const cluster = new WebCluster(await startNatsServer(), options)
+    await cluster.startPublisher()
     await Promise.all([cluster.startGateway(0), cluster.startGateway(1)])
     await cluster.startNginx()
     return cluster
   }
 
+  /** Starts the publisher, on its old port when it ran before. */
+  async startPublisher(): Promise<void> {
+    this.publisher = await startService('publisher', {
+      NATS_URL: this.nats.url,
+      ...portsOf(this.publisher),
+    })
+  }
+
   /** Starts a gateway, on its old port when it ran before. */
   async startGateway(index: 0 | 1): Promise<void> {
-    const before = this.gateways[index]
     this.gateways[index] = await startService('gateway', {
       NATS_URL: this.nats.url,
       RETRY_MIN_MS: 50,
       RETRY_MAX_MS: 100,
       ...this.options.gatewaySettings,
-      ...(before ? { PORT: before.port, METRICS_PORT: before.metricsPort } : {}),
+      ...portsOf(this.gateways[index]),
     })
   }
 
@@ -88,7 +93,7 @@ export class WebCluster {
 
   async stop(): Promise<void> {
     await this.nginx?.stop()
-    await Promise.all([...this.gateways, this.publisher].map((service) => service.kill()))
+    await Promise.all([...this.gateways, this.publisher].map((service) => service?.kill()))
     await this.nats.stop()
     if (this.emptyPages) await rm(this.emptyPages, { recursive: true, force: true })
   }
@@ -100,4 +105,8 @@ export class WebCluster {
     }
     return this.emptyPages
   }
+}
+
+function portsOf(before: Service | undefined): Record<string, number> {
+  return before ? { PORT: before.port, METRICS_PORT: before.metricsPort } : {}
 }
