@@ -89,6 +89,11 @@ export async function renewEpoch(
   return logState(await writeEpoch(manager, info, newEpoch()))
 }
 
+/** @throws when JetStream does not answer. */
+export async function streamExists(manager: JetStreamManager, name: string): Promise<boolean> {
+  return (await streamInfo(manager, name)) !== undefined
+}
+
 async function streamInfo(manager: JetStreamManager, name: string): Promise<StreamInfo | undefined> {
   try {
     return await manager.streams.info(name)

