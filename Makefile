@@ -1,7 +1,7 @@
 # Thin: each target calls an npm script. Node 26 comes from the npm package `node`, which `npm run` puts first on PATH.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down logs status test check clean
+.PHONY: help up down logs status test check bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test: node_modules/.package-lock.json ## Run all tests, against real nats-server
 
 check: node_modules/.package-lock.json ## Check types, lint, format and drift: what CI runs short of the tests
 	@npm run --silent check
+
+bench: node_modules/.package-lock.json ## Measure the table of goals; ROW=fanout-200 one row, QUICK=1 only to see that it works
+	@npm run --silent bench
 
 clean: down ## End the cluster and remove its data, logs and certificate
 	@rm -rf .run

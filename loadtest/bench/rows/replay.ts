@@ -1,0 +1,55 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { faultsOf } from '../fan-out.ts'
+import type { PublishReport, SubscribeReport } from '../generator.ts'
+import type { Row } from '../row.ts'
+import { count, megabytes, ms } from '../words.ts'
+
+const ringBytes = 4 * 2 ** 20
+/** More events of 100 B than the ring can hold. */
+const ringEvents = 20_000
+/** The gateway's defaults. */
+const unsentBytes = 64 * 2 ** 20
+const sweepBytes = 4 * 256 * 1024
+
+export const replay: Row = {
+  name: 'replay',
+  work: '1,000 clients at once, each 100,000 events behind the ring',
+  goal: 'all caught up, live clients’ p99 ≤ 2 × before, memory within the setting',
+  how: 'A ring of 4 MB (RECENT_LOG_BYTES) and 120,000 events of 100 B in the log; 1,000 connections at once from before the first. 500 live clients on another topic get 20 events/s, measured 5 s before and during the whole replay. Memory: the peak less that before the replay, within MAX_UNSENT_BYTES + RECENT_LOG_BYTES + 4 sweeps of REPLAY_PAGE_BYTES.',
+  run: async (bench) => {
+    const number = bench.many(1_000)
+    const events = bench.many(100_000) + ringEvents
+    await bench.nats()
+    const pod = await bench.gateway({ RECENT_LOG_BYTES: ringBytes })
+    const { address } = pod
+    const lastEventId = await pod.position()
+    await bench.publish({ count: events }).result<PublishReport>()
+    const live = { address, number: bench.many(500), path: '/v1/events?topic=live.0', warm: '500ms' }
+    const publisher = bench.publish({ rate: 20, subject: 'live.0', duration: '15m' })
+    const calm = await bench
+      .subscribe({ ...live, duration: `${bench.seconds(5)}s` })
+      .result<SubscribeReport>()
+    const during = bench.subscribe({ ...live, duration: '15m', forever: true, timeout: '15m' })
+    await during.line('measuring')
+    const before = pod.residentBytes()
+    pod.forgetPeak()
+    const replayed = await bench
+      .subscribe({ address, number, lastEventId, first: 1, until: events, reconnect: true, timeout: '10m' })
+      .result<SubscribeReport>()
+    const more = pod.peakBytes() - before
+    await sleep(100)
+    await during.stop()
+    await publisher.stop()
+    const busy = await during.result<SubscribeReport>()
+    const all = replayed.reached === number && faultsOf(replayed) === 0 && faultsOf(busy) === 0
+    const [calmP99, busyP99] = [calm.latencyMs?.p99, busy.latencyMs?.p99]
+    const allowed = unsentBytes + ringBytes + sweepBytes
+    return {
+      measured: `${all ? 'all' : `${replayed.reached} of ${number}`} caught up in ${replayed.completeSeconds} s (${count(
+        replayed.events / replayed.completeSeconds,
+      )}/s); live p99 ${ms(calmP99)} → ${ms(busyP99)}; memory + ${megabytes(more)} of ${megabytes(allowed)}`,
+      met: all && (busyP99 ?? Number.NaN) <= 2 * (calmP99 ?? 0) && more <= allowed,
+      figures: { replayed, calm, busy, memoryBytes: more, allowedBytes: allowed },
+    }
+  },
+}
