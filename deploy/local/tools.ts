@@ -48,7 +48,7 @@ async function provideNatsServer(say: (text: string) => void): Promise<string> {
     return found.path
   }
   throw new Error(
-    'nats-server is missing. Put nats-server 2.12 or newer on PATH, or install Go (1.25 or newer) and run this again.',
+    'nats-server is missing. Put nats-server 2.12 or newer on PATH, or install Go (1.26 or newer) and run this again.',
   )
 }
 

@@ -73,7 +73,7 @@ export async function buildGenerator(): Promise<string> {
 function findGo(): string {
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin']
   const path = folders.map((folder) => join(folder, 'go')).find((file) => existsSync(file))
-  if (!path) throw new Error('Go is missing: the load generator is built with it. Install Go 1.25 or newer.')
+  if (!path) throw new Error('Go is missing: the load generator is built with it. Install Go 1.26 or newer.')
   return path
 }
 

@@ -45,7 +45,7 @@ export function encodeEvent(epoch: string, event: LogEvent): Buffer {
 function joinFrame(head: string, json: Uint8Array): Buffer {
   const headBytes = Buffer.byteLength(head)
   const frame = Buffer.allocUnsafe(headBytes + json.length + tail.length)
-  frame.write(head)
+  frame.write(head, headBytes === head.length ? 'latin1' : 'utf8')
   frame.set(json, headBytes)
   if (json.includes(lineFeed) || json.includes(carriageReturn)) {
     for (let i = headBytes; i < headBytes + json.length; i++) {
