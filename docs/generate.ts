@@ -11,6 +11,7 @@ import type { TObject } from 'typebox'
 import { demoSettings } from '../services/demo/config.ts'
 import { gatewaySettings } from '../services/gateway/config.ts'
 import { createMetrics } from '../services/gateway/metrics.ts'
+import { gatewayNodeOptions } from '../services/gateway/node-options.ts'
 import { publisherSettings } from '../services/publisher/config.ts'
 import { PublishMetrics } from '../services/publisher/metrics.ts'
 
@@ -102,12 +103,23 @@ function readmeFaults(): string[] {
   return faults.map((fault) => `README.md: ${fault}, and that is not there`)
 }
 
+/** Files that can't import the gateway's Node options must repeat them. */
+function nodeOptionFaults(): string[] {
+  const wanted = {
+    'package.json': `node ${gatewayNodeOptions.join(' ')} services/gateway/main.ts`,
+    'deploy/compose/compose.yaml': `command: [${[...gatewayNodeOptions, 'services/gateway/main.ts'].join(', ')}]`,
+  }
+  return Object.entries(wanted)
+    .filter(([path, text]) => !read(path).includes(text))
+    .map(([path, text]) => `${path} must start the gateway with \`${text}\``)
+}
+
 const pages = { 'docs/settings.md': settingsPage(), 'docs/metrics.md': await metricsPage() }
 if (process.argv.includes('--check')) {
   const stale = Object.entries(pages)
     .filter(([path, text]) => !existsSync(join(root, path)) || read(path) !== text)
     .map(([path]) => `${path} is out of date: run \`npm run docs\``)
-  const faults = [...stale, ...readmeFaults()]
+  const faults = [...stale, ...readmeFaults(), ...nodeOptionFaults()]
   for (const fault of faults) console.error(fault)
   if (faults.length > 0) process.exit(1)
   console.log('documentation fits the code')

@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path'
+import { gatewayNodeOptions } from '../../services/gateway/node-options.ts'
 
 /** One process of the local cluster: how to start it, how to see that it is ready, how and when to stop it. */
 export interface LocalProcess {
@@ -103,7 +104,7 @@ export function clusterProcesses(settings: ClusterSettings, tools: Tools): Local
     name,
     // The Node that runs this, not whichever is on PATH.
     command: process.execPath,
-    args: [join(root, 'services', folder, 'main.ts')],
+    args: [...(folder === 'gateway' ? gatewayNodeOptions : []), join(root, 'services', folder, 'main.ts')],
     env: {
       ...common,
       METRICS_PORT: String(metricsPort),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Tools } from '../../deploy/local/cluster.ts'
 import { writeNginxConfig } from '../../deploy/local/nginx-config.ts'
+import { gatewayNodeOptions } from '../../services/gateway/node-options.ts'
 import { freePort } from '../../test/support/ports.ts'
 import { waitUntil } from '../../test/support/wait.ts'
 import { Child, type Core } from './child.ts'
@@ -61,16 +62,22 @@ export class Bench {
   async service(name: 'gateway' | 'publisher', env: Record<string, string | number>): Promise<Service> {
     const port = await freePort()
     const metricsPort = await freePort()
-    const child = this.start(process.execPath, [join(root, 'services', name, 'main.ts')], name, 0, {
-      NATS_URL: `nats://127.0.0.1:${this.natsPort}`,
-      HOST: '127.0.0.1',
-      PORT: port,
-      METRICS_PORT: metricsPort,
-      AUTH_MODE: 'off',
-      LOG_LEVEL: 'warn',
-      DRAIN_WINDOW_MS: 0,
-      ...env,
-    })
+    const child = this.start(
+      process.execPath,
+      [...(name === 'gateway' ? gatewayNodeOptions : []), join(root, 'services', name, 'main.ts')],
+      name,
+      0,
+      {
+        NATS_URL: `nats://127.0.0.1:${this.natsPort}`,
+        HOST: '127.0.0.1',
+        PORT: port,
+        METRICS_PORT: metricsPort,
+        AUTH_MODE: 'off',
+        LOG_LEVEL: 'warn',
+        DRAIN_WINDOW_MS: 0,
+        ...env,
+      },
+    )
     await this.answers(`http://127.0.0.1:${metricsPort}/readyz`, name, 5)
     return new Service(child, port, metricsPort)
   }
