@@ -51,12 +51,10 @@ function publishSteadily() {
     const begun = performance.now()
     while (running) {
       const next = n + 1
-      const answer = await post(nginx.url, {
-        topic: `ledger.${next % 7}`,
-        id: `ledger-${next}`,
-        data: { n: next },
-      })
-      if (answer.status !== 201) continue
+      const event = { topic: `ledger.${next % 7}`, id: `ledger-${next}`, data: { n: next } }
+      // A reload may cut a kept-alive connection: the id makes it safe to publish again.
+      const answer = await post(nginx.url, event).catch(() => undefined)
+      if (answer?.status !== 201) continue
       n = next
       const dueMs = (n * 1000) / eventsPerSecond - (performance.now() - begun)
       if (dueMs > 0) await new Promise((resolve) => setTimeout(resolve, dueMs))
