@@ -7,6 +7,7 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { useCompose } from '../../deploy/local/compose.ts'
 import { gatewaySettings } from '../../services/gateway/config.ts'
+import { gatewayNodeOptions } from '../../services/gateway/node-options.ts'
 import { publisherSettings } from '../../services/publisher/config.ts'
 import { freePort } from '../support/ports.ts'
 import { post } from '../support/publish.ts'
@@ -152,7 +153,11 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
     const gateway = (await containers('gateway'))[0] as string
     expect((await run('docker', ['exec', gateway, 'sh', '-c', 'true'])).failed).toBe(true)
     const { stdout: first } = await run('docker', ['exec', gateway, ...readFile('/proc/1/cmdline')])
-    expect(first.split('\0').slice(0, 2)).toEqual(['node', 'services/gateway/main.ts'])
+    expect(first.split('\0').slice(0, -1)).toEqual([
+      'node',
+      ...gatewayNodeOptions,
+      'services/gateway/main.ts',
+    ])
     expect(
       (await run('docker', ['exec', gateway, ...readFile('node_modules/node/package.json')])).failed,
     ).toBe(true)
