@@ -3,7 +3,6 @@
  * name, its subjects and where its epoch stands.
  */
 
-export const defaultStreamName = 'EVENTS'
 export const subjectPrefix = 'events.'
 /** Every subject of the log. */
 export const streamSubjects = `${subjectPrefix}>`

@@ -10,8 +10,8 @@ export interface SweepPlan {
 }
 
 /**
- * A narrow sweep costs a consumer, about as much as reading this many events without a filter (measured: 3 ms
- * against 6 µs an event). More groups than that would cost more one by one than all of them together.
+ * A narrow sweep costs a consumer. How many events without a filter that is worth is an estimate, not measured yet;
+ * more waiting groups than that would cost more one by one than all of them together.
  */
 const eventsPerConsumer = 500
 /** The server looks up each filter of a consumer; beyond this a wide sweep is the safer choice. */

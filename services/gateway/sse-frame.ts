@@ -71,7 +71,7 @@ function isJson(text: string): boolean {
   }
 }
 
-// Events of one millisecond are many under load, and formatting a date is half the cost of a small frame.
+// Events of one millisecond are many under load: one date is formatted for all of them.
 let lastTimeMs = Number.NaN
 let lastTime = ''
 function isoTime(timeMs: number): string {
