@@ -136,17 +136,40 @@ test('what is not HTTP gets 400', async () => {
   expect(answer).toContain('urn:sse-cluster:problem:bad-request')
 })
 
+const streamRequest = (topic: string) => `GET /v1/events?topic=${topic} HTTP/1.1\r\nHost: x\r\n\r\n`
+
 test('what a client sends after its request is thrown away', async () => {
   const client = await lab.liveClient(gateway, ['a'])
   const writer = await lab.writer()
-  const answer = rawRequest(gateway.port, (socket) => {
-    socket.write('GET /v1/events?topic=a HTTP/1.1\r\nHost: x\r\n\r\n')
-    socket.write(`GET /v1/events?topic=b HTTP/1.1\r\nHost: x\r\n\r\n${'x'.repeat(1_000_000)}`)
-    setTimeout(() => socket.end(), 300)
+  const answer = await rawRequest(gateway.port, (socket) => {
+    socket.write(streamRequest('a'))
+    socket.once('data', () => socket.end(streamRequest('b') + 'x'.repeat(1_000_000)))
   })
-  expect((await answer).match(/HTTP\/1.1/g)).toHaveLength(1)
+  expect(answer.match(/HTTP\/1.1 \d/g)).toHaveLength(1)
   await writer.numbered(1, 'a')
   await client.untilCount(1)
+})
+
+test('a stream asked for together with another does not get into it', async () => {
+  const writer = await lab.writer()
+  const answer = await rawRequest(gateway.port, (socket) => {
+    socket.write(streamRequest('first') + streamRequest('second'))
+    socket.once('data', async () => {
+      await writer.numbered(1, 'second')
+      await writer.numbered(1, 'first')
+    })
+    socket.on('data', (text: string) => text.includes('"topic":"first"') && socket.end())
+  })
+  expect(answer.match(/HTTP\/1.1 \d/g)).toHaveLength(1)
+  expect(answer).not.toContain('"topic":"second"')
+})
+
+test('what is not HTTP, together with a request, gets 400 and no stream', async () => {
+  const answer = await rawRequest(gateway.port, (socket) =>
+    socket.write(`${streamRequest('a')}hello\r\n\r\n`),
+  )
+  expect(answer.match(/HTTP\/1.1 \d/g)).toHaveLength(1)
+  expect(answer).toMatch(/^HTTP\/1.1 400 /)
 })
 
 test.each([

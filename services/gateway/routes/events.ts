@@ -76,8 +76,12 @@ async function subscribe(
     lastEventId: lastEventId(request, query),
     since: only(query, 'since'),
   })
-  // The client may have gone while the log was asked.
-  if (request.raw.socket.destroyed) return void reply.hijack()
+  // The client may have gone while the log was asked, or sent something that was refused.
+  if (!request.raw.socket.writable) return void reply.hijack()
+  // Sent behind another request whose answer is not out: that one may be a stream, which keeps the socket.
+  if (reply.raw.socket === null) {
+    throw new Problem('bad-request', 'Ask for a stream only when the connection’s last answer is complete.')
+  }
   opener.requireRoom(grants.subject, start)
   reply.hijack()
   const { socket } = takeSocket(request.raw, reply.raw)
