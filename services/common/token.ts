@@ -1,16 +1,7 @@
-import { createPublicKey, type KeyObject } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
-import {
-  createRemoteJWKSet,
-  errors,
-  type JWTPayload,
-  type JWTVerifyGetKey,
-  type JWTVerifyOptions,
-  jwtVerify,
-} from 'jose'
 import { covers, isTopicPattern } from '../contract/topic.ts'
 import { Problem } from './problem.ts'
 import { SettingsError } from './settings.ts'
+import { type Claims, createTokenCheck, type KeySettings, type TokenCheck } from './token-check.ts'
 
 /**
  * Who is asking, and what they may do. From a JWT's claims `sub`, `exp` and `sse: {subscribe, publish}` (or
@@ -31,13 +22,8 @@ export const everything: Grants = {
   expiresAt: Number.POSITIVE_INFINITY,
 }
 
-export interface TokenSettings {
+export interface TokenSettings extends KeySettings {
   AUTH_MODE: 'jwt' | 'off'
-  JWT_JWKS_URL: string
-  JWT_PUBLIC_KEY: string
-  JWT_SECRET: string
-  JWT_ISSUER: string
-  JWT_AUDIENCE: string
 }
 
 export interface TokenSource {
@@ -54,12 +40,17 @@ export function findToken(source: TokenSource): string | undefined {
   return cookie ?? (source.queryToken || undefined)
 }
 
+/**
+ * Verified tokens that are remembered: enough for a publisher's clients, which send the same few with each request.
+ * A gateway meets most tokens once, and checking one again costs less than keeping it (some 300 bytes).
+ */
+const maxRemembered = 1_000
+
 export class TokenVerifier {
-  private readonly cache = new Map<string, Grants>()
+  private readonly remembered = new Map<string, Grants>()
+  private readonly check: TokenCheck | undefined
 
-  private readonly check: ((token: string) => Promise<JWTPayload>) | undefined
-
-  private constructor(check?: (token: string) => Promise<JWTPayload>) {
+  private constructor(check?: TokenCheck) {
     this.check = check
   }
 
@@ -75,13 +66,7 @@ export class TokenVerifier {
           'AUTH_MODE=off serves everybody.',
       )
     }
-    const options: JWTVerifyOptions = {
-      requiredClaims: ['exp'],
-      clockTolerance: 0,
-      ...(settings.JWT_ISSUER ? { issuer: settings.JWT_ISSUER } : {}),
-      ...(settings.JWT_AUDIENCE ? { audience: settings.JWT_AUDIENCE } : {}),
-    }
-    return new TokenVerifier(checker(settings, options))
+    return new TokenVerifier(createTokenCheck(settings))
   }
 
   /** True when nobody is asked for a token. */
@@ -104,100 +89,45 @@ export class TokenVerifier {
         'No token: send it as `Authorization: Bearer`, cookie `sse_token` or query parameter `access_token`.',
       )
     }
-    const known = this.cache.get(token)
+    const known = this.remembered.get(token)
     if (known && known.expiresAt > Date.now()) return known
     const grants = grantsOf(await this.claims(token))
     this.remember(token, grants)
     return grants
   }
 
-  private async claims(token: string): Promise<JWTPayload> {
+  private async claims(token: string): Promise<Claims> {
     try {
-      return await (this.check as (token: string) => Promise<JWTPayload>)(token)
+      return await (this.check as TokenCheck)(token)
     } catch (error) {
-      if (error instanceof errors.JWTExpired)
-        throw new Problem('unauthenticated', 'The token has expired; get a new one.')
       if (error instanceof Problem) throw error
-      throw new Problem('unauthenticated', `The token is not valid: ${(error as Error).message}.`)
+      throw new Problem('unauthenticated', `The token is not valid: ${(error as Error).message}`)
     }
   }
 
   private remember(token: string, grants: Grants): void {
-    this.cache.delete(token)
-    this.cache.set(token, grants)
-    // Oldest first; the bound keeps a flood of one-time tokens from growing the pod.
-    if (this.cache.size > 10_000) this.cache.delete(this.cache.keys().next().value as string)
+    this.remembered.delete(token)
+    this.remembered.set(token, grants)
+    // Oldest first.
+    if (this.remembered.size > maxRemembered)
+      this.remembered.delete(this.remembered.keys().next().value as string)
   }
 }
 
-/** No usable key set came, so the token can't be judged. An answer that is not 200 or not JSON is jose's plain error. */
-const keySetFailures = [errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JOSEError.code]
-
-function checker(settings: TokenSettings, options: JWTVerifyOptions): (token: string) => Promise<JWTPayload> {
-  if (settings.JWT_JWKS_URL) {
-    const keys = createRemoteJWKSet(new URL(settings.JWT_JWKS_URL), {
-      cooldownDuration: 10_000,
-      timeoutDuration: 3_000,
-    })
-    // Here and not around the whole check, since a token that does not fit its key is no passing condition.
-    const fetchedKey: JWTVerifyGetKey = async (header, token) => {
-      try {
-        return await keys(header, token)
-      } catch (error) {
-        if (error instanceof errors.JOSEError && !keySetFailures.includes(error.code)) throw error
-        throw new Problem('unavailable', 'The issuer’s keys can’t be fetched right now; try again.')
-      }
-    }
-    return async (token) =>
-      (await jwtVerify(token, fetchedKey, { ...options, algorithms: asymmetric })).payload
-  }
-  if (settings.JWT_PUBLIC_KEY) {
-    const key = publicKey(settings.JWT_PUBLIC_KEY)
-    return async (token) => (await jwtVerify(token, key, { ...options, algorithms: asymmetric })).payload
-  }
-  const secret = new TextEncoder().encode(fileOrText(settings.JWT_SECRET))
-  if (secret.length < 32) throw new SettingsError('JWT_SECRET: at least 32 bytes are needed (RFC 7518, 3.2).')
-  return async (token) =>
-    (await jwtVerify(token, secret, { ...options, algorithms: ['HS256', 'HS384', 'HS512'] })).payload
-}
-
-// Named, so that a public key can never be used as an HMAC secret (RFC 8725, 3.1).
-const asymmetric = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-]
-
-function publicKey(setting: string): KeyObject {
-  try {
-    return createPublicKey(fileOrText(setting).replaceAll('\\n', '\n'))
-  } catch (error) {
-    throw new SettingsError(
-      `JWT_PUBLIC_KEY: neither a PEM public key nor the path of one (${String(error)}).`,
-    )
-  }
-}
-
-function fileOrText(setting: string): string {
-  return existsSync(setting) ? readFileSync(setting, 'utf8').trim() : setting
-}
-
-function grantsOf(claims: JWTPayload): Grants {
+function grantsOf(claims: Claims): Grants {
   const nested = (claims.sse ?? {}) as Record<string, unknown>
   return {
-    subject: claims.sub ?? '',
+    subject: subject(claims.sub),
     subscribe: patterns(nested.subscribe ?? claims['sse.subscribe'], 'sse.subscribe'),
     publish: patterns(nested.publish ?? claims['sse.publish'], 'sse.publish'),
     expiresAt: (claims.exp as number) * 1000,
   }
+}
+
+function subject(claim: unknown): string {
+  if (claim === undefined) return ''
+  if (typeof claim === 'string') return claim
+  throw new Problem('unauthenticated', 'The token’s claim sub must be a string.')
 }
 
 function patterns(claim: unknown, name: string): string[] {

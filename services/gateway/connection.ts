@@ -15,14 +15,14 @@ export interface ConnectionHost {
   closingBlock(connection: Connection, reason: CloseReason): string
 }
 
-/** Who is connected, and for how long. */
+/** Who is connected, and for how long. Times are whole seconds since 1970, which V8 keeps in place. */
 export interface ConnectionTerms {
   requestId: string
   subject: string
-  /** When the stream has had its age, milliseconds since 1970. */
-  maxAgeAt: number
-  /** When the token expires, milliseconds since 1970; Infinity without one. */
-  tokenExpiresAt: number
+  /** When the stream has had its age. */
+  maxAgeSecond: number
+  /** When the token expires; Infinity without one. */
+  tokenExpirySecond: number
 }
 
 const connectionKey = Symbol('connection')

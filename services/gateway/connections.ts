@@ -47,9 +47,9 @@ export class Connections {
 
   add(connection: Connection): void {
     this.all.add(connection)
-    const { subject, maxAgeAt, tokenExpiresAt } = connection.terms
+    const { subject, maxAgeSecond, tokenExpirySecond } = connection.terms
     if (subject !== '') this.perSubject.set(subject, (this.perSubject.get(subject) ?? 0) + 1)
-    this.endAt(connection, Math.min(maxAgeAt, tokenExpiresAt))
+    this.endAt(connection, Math.min(maxAgeSecond, tokenExpirySecond))
   }
 
   remove(connection: Connection): void {
@@ -103,18 +103,18 @@ export class Connections {
   }
 
   private end(connection: Connection, nowMs: number): void {
-    const { tokenExpiresAt } = connection.terms
-    if (tokenExpiresAt <= nowMs) connection.close('token-expired')
+    const { tokenExpirySecond } = connection.terms
+    if (tokenExpirySecond * 1000 <= nowMs) connection.close('token-expired')
     else if (connection.state === 'live' || connection.closeWhenLive) connection.close('max-age')
     else {
       // Behind: it gets its events first, but not for ever.
       connection.closeWhenLive = 'max-age'
-      this.endAt(connection, Math.min(nowMs + this.limits.catchUpGraceMs, tokenExpiresAt))
+      this.endAt(connection, Math.min(second(nowMs + this.limits.catchUpGraceMs), tokenExpirySecond))
     }
   }
 
-  private endAt(connection: Connection, timeMs: number): void {
-    connection.endSecond = Math.max(second(timeMs), this.nextSecond)
+  private endAt(connection: Connection, end: number): void {
+    connection.endSecond = Math.max(end, this.nextSecond)
     const due = this.ends.get(connection.endSecond)
     if (due) due.add(connection)
     else this.ends.set(connection.endSecond, new Set([connection]))
@@ -130,6 +130,7 @@ export class Connections {
   }
 }
 
+/** Whole seconds, rounded up: nothing ends early. */
 function second(timeMs: number): number {
   return Math.ceil(timeMs / 1000)
 }

@@ -9,6 +9,8 @@ export interface FlushCounters {
   deliveredBytes: number
 }
 
+const none: readonly Buffer[] = []
+
 /** Which part of the log a flush carries: after `from`, up to `to`. */
 export interface FlushSpan {
   serial: number
@@ -27,7 +29,7 @@ export class Flush {
   readonly to: number
   done = false
   private readonly groups: readonly Group[]
-  private readonly frames: Buffer[][]
+  private readonly frames: (readonly Buffer[])[]
   private readonly heartbeat: Buffer | undefined
   private readonly counters: FlushCounters
   private readonly block: (subscriber: Subscriber) => void
@@ -51,8 +53,8 @@ export class Flush {
     this.from = span.from
     this.to = span.to
     this.groups = groups
-    this.frames = groups.map((group) => group.frames)
-    for (const group of groups) group.frames = []
+    this.frames = groups.map((group) => group.frames ?? none)
+    for (const group of groups) group.frames = undefined
     this.heartbeat = heartbeat
     this.counters = counters
     this.block = block
@@ -64,7 +66,7 @@ export class Flush {
     let left = budget
     while (this.groupIndex < this.groups.length) {
       const group = this.groups[this.groupIndex] as Group
-      const frames = this.frames[this.groupIndex] as Buffer[]
+      const frames = this.frames[this.groupIndex] as readonly Buffer[]
       if (this.memberIndex < 0) {
         this.memberIndex = group.live.length
         this.joined = group.live.length > 0 ? this.join(frames) : undefined
@@ -105,7 +107,7 @@ export class Flush {
     return left
   }
 
-  private join(frames: Buffer[]): Buffer | undefined {
+  private join(frames: readonly Buffer[]): Buffer | undefined {
     const all = this.heartbeat ? [...frames, this.heartbeat] : frames
     if (all.length <= 1) return all[0]
     this.counters.joins++

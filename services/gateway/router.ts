@@ -118,7 +118,11 @@ export class Router {
     this.index.match(topic, (group) => {
       if (group.newest === sequence) return
       group.newest = sequence
-      if (group.frames.push(frame) === 1) this.dirty.push(group)
+      if (group.frames) group.frames.push(frame)
+      else {
+        group.frames = [frame]
+        this.dirty.push(group)
+      }
     })
     this.unflushedBytes += frame.length
   }
@@ -141,7 +145,7 @@ export class Router {
    * the caller gives each a new one and resumes it (a blocked one when it drains).
    */
   restart(position: number, subscribers: Iterable<Subscriber>): void {
-    for (const group of this.dirty) group.frames = []
+    for (const group of this.dirty) group.frames = undefined
     for (const group of this.groups.values()) {
       group.newest = 0
       group.since = position
@@ -250,7 +254,7 @@ export class Router {
     }
     subscriber.state = 'live'
     subscriber.flushed = this.serial
-    subscriber.liveIndex = subscriber.group.live.push(subscriber) - 1
+    subscriber.group.enter(subscriber)
     if (!subscriber.becameLive(subscriber.position)) this.block(subscriber)
   }
 
@@ -262,12 +266,7 @@ export class Router {
   private takeOut(subscriber: Subscriber): void {
     if (subscriber.state === 'live') {
       subscriber.position = this.positionOf(subscriber)
-      const { live } = subscriber.group
-      const last = live.pop() as Subscriber
-      if (last !== subscriber) {
-        live[subscriber.liveIndex] = last
-        last.liveIndex = subscriber.liveIndex
-      }
+      subscriber.group.exit(subscriber)
     } else if (subscriber.state === 'early') {
       this.early.delete(subscriber)
     }

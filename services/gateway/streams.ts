@@ -87,8 +87,10 @@ export class Streams implements ConnectionHost, StreamOpener {
       requestId,
       subject: grants.subject,
       // Jitter: streams that began together do not all come back together.
-      maxAgeAt: Date.now() + this.options.settings.MAX_AGE_MS * (1 - Math.random() / 5),
-      tokenExpiresAt: grants.expiresAt,
+      maxAgeSecond: Math.ceil(
+        (Date.now() + this.options.settings.MAX_AGE_MS * (1 - Math.random() / 5)) / 1000,
+      ),
+      tokenExpirySecond: Math.ceil(grants.expiresAt / 1000),
     }
     const connection = new Connection(socket, this, router.join(topics), start.position, start.resumed, terms)
     connections.add(connection)

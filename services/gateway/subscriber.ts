@@ -20,14 +20,19 @@ export interface Subscriber {
   fellBehind(): void
 }
 
-/** Subscribers with equal topics: what goes to one live member goes to all, as the same bytes. */
+const nobody: readonly Subscriber[] = Object.freeze([])
+
+/**
+ * Subscribers with equal topics: what goes to one live member goes to all, as the same bytes. There may be a group
+ * for each connection, so an empty list is made only when it is needed.
+ */
 export class Group {
   readonly topics: TopicSet
-  readonly live: Subscriber[] = []
+  live: readonly Subscriber[] = nobody
   /** Subscribers in any state. */
   size = 0
   /** Frames since the last flush, and the sequence of the newest, so that two matching patterns add it once. */
-  frames: Buffer[] = []
+  frames: Buffer[] | undefined
   newest = 0
   /** The log's head when the group was made: the frames of what came before are not in `frames`. */
   since: number
@@ -35,5 +40,22 @@ export class Group {
   constructor(topics: TopicSet, since: number) {
     this.topics = topics
     this.since = since
+  }
+
+  /** Adds a live member. */
+  enter(subscriber: Subscriber): void {
+    subscriber.liveIndex = this.live.length
+    // Written out, a list has room for just one; the first push would make room for 17.
+    if (this.live.length === 0) this.live = [subscriber]
+    else (this.live as Subscriber[]).push(subscriber)
+  }
+
+  /** Takes a live member out; the last one moves to its place. */
+  exit(subscriber: Subscriber): void {
+    const live = this.live as Subscriber[]
+    const last = live.pop() as Subscriber
+    if (last === subscriber) return
+    live[subscriber.liveIndex] = last
+    last.liveIndex = subscriber.liveIndex
   }
 }

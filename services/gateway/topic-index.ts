@@ -14,15 +14,16 @@ function newNode<Member>(): Node<Member> {
 
 /** From a topic to the members that want it: a map for plain topics, a tree by tokens for patterns. */
 export class TopicIndex<Member> {
-  private readonly exact = new Map<string, Set<Member>>()
+  /** Lists, since a set takes three times the memory, and most hold one member. */
+  private readonly exact = new Map<string, Member[]>()
   private readonly root: Node<Member> = newNode()
   private patternCount = 0
 
   add(topics: TopicSet, member: Member): void {
     for (const topic of topics.topics) {
       const members = this.exact.get(topic)
-      if (members) members.add(member)
-      else this.exact.set(topic, new Set([member]))
+      if (members) members.push(member)
+      else this.exact.set(topic, [member])
     }
     for (const pattern of topics.patterns) {
       this.patternCount++
@@ -31,11 +32,16 @@ export class TopicIndex<Member> {
     }
   }
 
+  /** The member must have been added with these topics. */
   remove(topics: TopicSet, member: Member): void {
     for (const topic of topics.topics) {
-      const members = this.exact.get(topic)
-      members?.delete(member)
-      if (members?.size === 0) this.exact.delete(topic)
+      const members = this.exact.get(topic) as Member[]
+      if (members.length === 1) {
+        this.exact.delete(topic)
+        continue
+      }
+      const last = members.pop() as Member
+      if (last !== member) members[members.indexOf(member)] = last
     }
     for (const pattern of topics.patterns) {
       this.patternCount--

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createHmac, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import { exportJWK, type JWK, type JWTPayload, SignJWT } from 'jose'
 import { freePort } from './ports.ts'
@@ -31,9 +31,17 @@ export async function signToken(key: string | KeyObject, options: TokenOptions =
   return await token.sign(typeof key === 'string' ? new TextEncoder().encode(key) : key)
 }
 
+const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** A token of the shared secret with claims that no library would sign. */
+export function oddToken(claims: Record<string, unknown>): string {
+  const exp = Math.floor(Date.now() / 1000) + 300
+  const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ exp, ...claims })}`
+  return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`
+}
+
 /** A token that claims to need no signature. */
 export function unsignedToken(subscribe: string[]): string {
-  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const exp = Math.floor(Date.now() / 1000) + 300
   return `${part({ alg: 'none', typ: 'JWT' })}.${part({ sub: 'somebody', exp, sse: { subscribe } })}.`
 }

@@ -25,8 +25,8 @@ class Stub {
     const never = Number.POSITIVE_INFINITY
     this.terms =
       endReason === 'max-age'
-        ? { requestId: 'r', subject, maxAgeAt: endsAt, tokenExpiresAt: never }
-        : { requestId: 'r', subject, maxAgeAt: never, tokenExpiresAt: endsAt }
+        ? { requestId: 'r', subject, maxAgeSecond: Math.ceil(endsAt / 1000), tokenExpirySecond: never }
+        : { requestId: 'r', subject, maxAgeSecond: never, tokenExpirySecond: Math.ceil(endsAt / 1000) }
     connections.add(this.asConnection)
   }
 

@@ -6,7 +6,15 @@ import { SignJWT } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { SettingsError } from '../../services/common/settings.ts'
 import { everything, findToken, requireGrant, TokenVerifier } from '../../services/common/token.ts'
-import { type KeyPair, newKeyPair, secret, serveKeySet, signToken, unsignedToken } from '../support/tokens.ts'
+import {
+  type KeyPair,
+  newKeyPair,
+  oddToken,
+  secret,
+  serveKeySet,
+  signToken,
+  unsignedToken,
+} from '../support/tokens.ts'
 
 const off = {
   AUTH_MODE: 'off',
@@ -114,6 +122,11 @@ describe('with a shared secret', () => {
     },
   )
 
+  test('a subject that is no string is refused: no limit could be kept for it', async () => {
+    await expect(grants(verifier, oddToken({ sub: 7 }))).rejects.toMatchObject(refused(/claim sub/))
+    await expect(grants(verifier, oddToken({ exp: 'never' }))).rejects.toMatchObject(refused(/exp claim/))
+  })
+
   test('no token, a malformed and a badly signed one are refused', async () => {
     await expect(verifier.verify({ headers: {}, queryToken: undefined })).rejects.toMatchObject(
       refused(/No token/),
@@ -129,7 +142,7 @@ describe('with a shared secret', () => {
       refused(/expired/),
     )
     await expect(grants(verifier, await signToken(secret, { expiresIn: null }))).rejects.toMatchObject(
-      refused(/"exp"/),
+      refused(/exp claim/),
     )
   })
 
