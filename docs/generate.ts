@@ -9,9 +9,12 @@ import { join } from 'node:path'
 import type { Registry } from 'prom-client'
 import type { TObject } from 'typebox'
 import { demoSettings } from '../services/demo/config.ts'
+import { createDemoMetrics } from '../services/demo/metrics.ts'
 import { gatewaySettings } from '../services/gateway/config.ts'
 import { createMetrics } from '../services/gateway/metrics.ts'
 import { gatewayNodeOptions } from '../services/gateway/node-options.ts'
+import { proberSettings } from '../services/prober/config.ts'
+import { createProbeMetrics } from '../services/prober/metrics.ts'
 import { publisherSettings } from '../services/publisher/config.ts'
 import { PublishMetrics } from '../services/publisher/metrics.ts'
 
@@ -46,38 +49,52 @@ function settingsPage(): string {
     `# Settings\n\n${note}\nSettings are environment variables. A bad value stops the start and is named; an empty one counts as not set. Times are in milliseconds, sizes in bytes.\n`,
     settingsTable('Gateway', gatewaySettings),
     settingsTable('Publisher', publisherSettings),
+    settingsTable('Prober', proberSettings),
     settingsTable('Demo', demoSettings),
   ].join('\n')
 }
 
+interface MetricFields {
+  name: string
+  help: string
+  type: string
+  labelNames?: string[]
+}
+
 async function metricsTable(title: string, registry: Registry): Promise<string> {
-  const metrics = (await registry.getMetricsAsJSON()) as { name: string; help: string; type: string }[]
-  const rows = metrics
-    .filter((metric) => metric.name.startsWith('sse_'))
-    .map((metric) => `| \`${metric.name}\` | ${metric.type} | ${metric.help} |`)
-  return `## ${title}\n\n| metric | type | what it says |\n|---|---|---|\n${rows.join('\n')}\n`
+  const metrics = ((await registry.getMetricsAsJSON()) as MetricFields[]).filter((metric) =>
+    /^(sse|demo)_/.test(metric.name),
+  )
+  const rows = metrics.map(({ name, type, help }) => {
+    const labels = (registry.getSingleMetric(name) as { labelNames?: string[] } | undefined)?.labelNames
+    return `| \`${name}\` | ${type} | ${labels?.map((label) => `\`${label}\``).join(', ') ?? ''} | ${help} |`
+  })
+  return `## ${title}\n\n| metric | type | labels | what it says |\n|---|---|---|---|\n${rows.join('\n')}\n`
 }
 
 async function metricsPage(): Promise<string> {
-  const none = () => 0
-  const gateway = createMetrics({
-    connections: () => ({}),
-    counters: () => ({ flushes: 0, joins: 0, writes: 0, deliveredEvents: 0, deliveredBytes: 0 }),
-    tailLag: none,
-    tailPosition: none,
-    tailReopened: none,
-    recentLogBytes: none,
-    recentLogAgeSeconds: none,
-    recentLogEvents: none,
-    unsentBytes: none,
-    groups: none,
-    replayWaiting: none,
-    draining: () => false,
-  })
+  const gateway = createMetrics(
+    {
+      ...{ connections: { live: 0, behind: 0, blocked: 0, early: 0, replaying: 0, closed: 0 } },
+      ...{ counters: { flushes: 0, joins: 0, writes: 0, deliveredEvents: 0, deliveredBytes: 0 } },
+      ...{ behindEvents: 0, groups: 0, unsentBytes: 0, replayWaiting: 0, draining: false, drainRemaining: 0 },
+      ...{ tailLag: 0, tailLagSeconds: 0, tailPosition: 0, tailReopened: 0 },
+      ...{ recentLogBytes: 0, recentLogAgeSeconds: 0, recentLogEvents: 0 },
+    },
+    { MAX_CONNECTIONS: 0, RECENT_LOG_BYTES: 0, MAX_UNSENT_BYTES: 0 },
+  )
+  const prober = createProbeMetrics(() => false)
+  prober.certificateExpiry()
   return [
-    `# Metrics\n\n${note}\nEach service serves these on its metrics port at \`/metrics\`, with prom-client’s default metrics of the process beside them (CPU, memory, descriptors, event-loop delay, garbage collection). Times are in seconds. No label takes a value from a request.\n`,
+    `# Metrics\n\n${note}
+Each service serves these on its metrics port at \`/metrics\`, with prom-client’s default metrics of the process beside them (CPU, memory, descriptors against their limit, event-loop delay, garbage collection). Times are in seconds, sizes in bytes. No label takes a value from a request: \`server\` is the name of a NATS server that holds a copy of the log, all others have a fixed set of values.
+
+Histograms are classic ones: prom-client has no native histograms up to its newest version (15.1.3). Prometheus can store them as native ones with custom buckets (\`convert_classic_histograms_to_nhcb\`).
+`,
     await metricsTable('Gateway', gateway.registry),
     await metricsTable('Publisher', new PublishMetrics().registry),
+    await metricsTable('Prober', prober.registry),
+    await metricsTable('Demo', createDemoMetrics().registry),
   ].join('\n')
 }
 

@@ -42,6 +42,6 @@ HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["node
 ENTRYPOINT ["node"]
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="sse-cluster services" \
-      org.opencontainers.image.description="Gateway, publisher and demo of sse-cluster" \
+      org.opencontainers.image.description="Gateway, publisher, prober and demo of sse-cluster" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION"

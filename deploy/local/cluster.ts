@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path'
 import { gatewayNodeOptions } from '../../services/gateway/node-options.ts'
+import { probeTopic } from './tokens.ts'
 
 /** One process of the local cluster: how to start it, how to see that it is ready, how and when to stop it. */
 export interface LocalProcess {
@@ -58,9 +59,13 @@ export function clusterPorts(settings: ClusterSettings) {
     ],
     publisher: { port: at(3002), metrics: at(9102) },
     demoMetrics: at(9104),
+    proberMetrics: at(9105),
     http: at(8080),
     tls: at(8443),
     nginxStatus: at(8081),
+    // Not 9090 and 9113: a machine that has these programs as services uses those.
+    prometheus: at(9190),
+    nginxExporter: at(9193),
   }
 }
 
@@ -117,14 +122,24 @@ export function clusterProcesses(settings: ClusterSettings, tools: Tools): Local
     // Above the drain window, so that a drain is never cut short.
     stopTimeoutMs: Number(common.DRAIN_WINDOW_MS) + 10_000,
   })
-  // Without a token it could only be refused, for ever.
-  const wantsDemo = common.AUTH_MODE === 'off' || environment.PUBLISHER_TOKEN
+  // Without a token they could only be refused, for ever.
+  const open = common.AUTH_MODE === 'off'
+  const wantsDemo = open || environment.PUBLISHER_TOKEN
+  const wantsProber = open || environment.PROBE_TOKEN
+  const metricsUrl = (port: number) => `http://127.0.0.1:${port}/metrics`
   const demo = service('demo', 'demo', ports.demoMetrics, 1, {
     env: {
       PUBLISHER_URL: `http://127.0.0.1:${ports.publisher.port}/v1/events`,
-      GATEWAY_METRICS_URLS: ports.gateways
-        .map(({ metrics }) => `http://127.0.0.1:${metrics}/metrics`)
-        .join(','),
+      GATEWAY_METRICS_URLS: ports.gateways.map(({ metrics }) => metricsUrl(metrics)).join(','),
+      PUBLISHER_METRICS_URLS: metricsUrl(ports.publisher.metrics),
+      PROBER_METRICS_URLS: wantsProber ? metricsUrl(ports.proberMetrics) : '',
+    },
+  })
+  const prober = service('prober', 'prober', ports.proberMetrics, 1, {
+    // The front door, where users come in.
+    env: {
+      BASE_URL: `http://127.0.0.1:${ports.http}`,
+      PROBE_TOPIC: environment.PROBE_TOPIC || probeTopic,
     },
   })
   return [
@@ -160,5 +175,6 @@ export function clusterProcesses(settings: ClusterSettings, tools: Tools): Local
       stopTimeoutMs: 5_000,
     },
     ...(wantsDemo ? [demo] : []),
+    ...(wantsProber ? [prober] : []),
   ]
 }

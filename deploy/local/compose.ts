@@ -61,12 +61,14 @@ export async function composeUp(settings: ClusterSettings): Promise<void> {
       },
     },
   ])
-  const { AUTH_MODE, PUBLISHER_TOKEN, DEMO } = settings.environment
-  // Without a token the demo could only be refused, for ever.
-  const demo = DEMO || (AUTH_MODE === 'jwt' && !PUBLISHER_TOKEN ? '0' : '1')
+  const { AUTH_MODE, PUBLISHER_TOKEN, PROBE_TOKEN, DEMO, PROBER } = settings.environment
+  // Without a token they could only be refused, for ever.
+  const wanted = (token: string | undefined) => (AUTH_MODE === 'jwt' && !token ? '0' : '1')
   const environment = {
-    ...{ HTTP_PORT: String(http), TLS_PORT: String(tls), DEMO: demo },
+    ...{ HTTP_PORT: String(http), TLS_PORT: String(tls) },
+    ...{ DEMO: DEMO || wanted(PUBLISHER_TOKEN), PROBER: PROBER || wanted(PROBE_TOKEN) },
     ...(PUBLISHER_TOKEN ? { PUBLISHER_TOKEN } : {}),
+    ...(PROBE_TOKEN ? { PROBE_TOKEN } : {}),
   }
   await buildImages()
   const wait = ['--wait', '--wait-timeout', String(readyTimeoutSeconds)]
@@ -91,8 +93,9 @@ async function buildImages(): Promise<void> {
 /** Ends the cluster: first what publishes, while the gateways drain, and Nginx only after them. Data stay. */
 export async function composeDown(): Promise<void> {
   // `down` alone begins with Nginx, and cuts the streams that are being drained.
-  const stopped = await compose(['stop', 'demo', 'publisher', 'gateway'])
-  const down = await compose(['down', '--remove-orphans'])
+  const stopped = await compose(['stop', 'prober', 'demo', 'publisher', 'gateway'])
+  // Else what was started with the profile would stay.
+  const down = await compose(['down', '--remove-orphans'], { COMPOSE_PROFILES: 'monitoring' })
   if (stopped.failed || down.failed) throw new Error('Docker Compose could not end the cluster.')
 }
 
@@ -107,7 +110,11 @@ export async function composeStatus(): Promise<boolean> {
     return false
   }
   await compose(['ps', '--all'])
-  return containers.every((line) => (JSON.parse(line) as { Health?: string }).Health === 'healthy')
+  return containers.every((line) => {
+    const { Health, State } = JSON.parse(line) as { Health?: string; State?: string }
+    // An image without a program to ask with has no health check.
+    return Health === 'healthy' || (!Health && State === 'running')
+  })
 }
 
 /** Shows the newest log lines of all containers, and those that come where `follow` asks for it. */

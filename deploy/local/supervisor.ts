@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { clusterProcesses, clusterSettings, type LocalProcess } from './cluster.ts'
 import { ending, launch } from './launch.ts'
+import { monitoringProcesses } from './monitoring.ts'
 import { markOf, type ProcessRecord, removeState, writeState } from './state.ts'
 import { killGroup, stopInOrder } from './stop.ts'
 import { findTools } from './tools.ts'
@@ -16,7 +17,7 @@ const longestPauseMs = 10_000
 const steadyMs = 10_000
 
 const settings = clusterSettings(process.env)
-const processes = clusterProcesses(settings, await findTools())
+const processes = [...clusterProcesses(settings, await findTools()), ...monitoringProcesses(settings)]
 const records = new Map<string, ProcessRecord>()
 const supervisor = markOf(process.pid)
 let stopping = false

@@ -24,9 +24,18 @@ export async function makeToken(
   return await token.sign(new TextEncoder().encode(secret))
 }
 
-/** Gives the demo feed a token where it needs one and has none. */
-export async function withDemoToken(settings: ClusterSettings): Promise<ClusterSettings> {
+/** Topic of the cluster's own prober. */
+export const probeTopic = 'probe.cluster'
+
+/** Gives the demo feed and the prober a token each, for their topics only, where they need one and have none. */
+export async function withTokens(settings: ClusterSettings): Promise<ClusterSettings> {
   const { environment } = settings
-  const token = environment.PUBLISHER_TOKEN || (await makeToken(environment, ['demo.>'], '30d'))
-  return token ? { ...settings, environment: { ...environment, PUBLISHER_TOKEN: token } } : settings
+  const tokens = {
+    PUBLISHER_TOKEN: environment.PUBLISHER_TOKEN || (await makeToken(environment, ['demo.>'], '30d')),
+    PROBE_TOKEN:
+      environment.PROBE_TOKEN ||
+      (await makeToken(environment, [environment.PROBE_TOPIC || probeTopic], '30d')),
+  }
+  const made = Object.entries(tokens).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return { ...settings, environment: { ...environment, ...Object.fromEntries(made) } }
 }

@@ -5,7 +5,8 @@ import { execa } from 'execa'
 import type { Tools } from './cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
-const ownTools = join(root, '.tools/bin')
+/** Where programs are put that this project installs. */
+export const ownTools = join(root, '.tools/bin')
 const natsModule = 'github.com/nats-io/nats-server/v2@v2.15.2'
 /** Atomic batches need it; older ones work without them. */
 const wantedNats = [2, 12] as const
@@ -90,7 +91,8 @@ async function installNginx(say: (text: string) => void): Promise<string> {
   return path
 }
 
-function onPath(name: string, more: string[] = []): string | undefined {
+/** The program's path: on PATH, else in one of `more` folders. */
+export function onPath(name: string, more: string[] = []): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(':').filter((folder) => folder !== ''), ...more]
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
 }

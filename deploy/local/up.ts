@@ -11,12 +11,13 @@ import {
 } from './cluster.ts'
 import { composePorts, composeSettings, composeUp, useCompose } from './compose.ts'
 import { launch } from './launch.ts'
+import { monitoringProcesses, prepareMonitoring } from './monitoring.ts'
 import { writeNginxConfig } from './nginx-config.ts'
 import { requireFreePorts } from './ports.ts'
 import { eventArrives, isReady, readyTopic, TokenNeeded } from './readiness.ts'
 import { isAlive, readState, removeState } from './state.ts'
 import { stopInOrder } from './stop.ts'
-import { makeToken, withDemoToken } from './tokens.ts'
+import { makeToken, withTokens } from './tokens.ts'
 import { provideTools } from './tools.ts'
 
 const readyTimeoutMs = 60_000
@@ -33,7 +34,7 @@ interface FrontDoor {
 /** Brings the cluster up and returns when an event can be read through the front door. @throws when it can't. */
 export async function up(): Promise<void> {
   const begun = performance.now()
-  const settings = await withDemoToken(clusterSettings(process.env))
+  const settings = await withTokens(clusterSettings(process.env))
   if (!readState(settings.runDir) && (await useCompose(process.env))) {
     return await upInContainers(begun)
   }
@@ -51,10 +52,14 @@ export async function up(): Promise<void> {
   await waitForProcesses(settings)
   const ports = clusterPorts(settings)
   announce(settings, ports, 'local processes', await confirm(settings, ports), begun)
+  if (monitoringProcesses(settings).length > 0)
+    say(
+      `  Prometheus  http://localhost:${ports.prometheus}/   (boards are for Grafana: deploy/observability)`,
+    )
 }
 
 async function upInContainers(begun: number): Promise<void> {
-  const settings = await withDemoToken(composeSettings(process.env))
+  const settings = await withTokens(composeSettings(process.env))
   const ports = composePorts(settings)
   await composeUp(settings)
   announce(settings, ports, 'containers', await confirm(settings, ports), begun)
@@ -63,7 +68,9 @@ async function upInContainers(begun: number): Promise<void> {
 async function start(settings: ClusterSettings): Promise<void> {
   const { runDir, environment } = settings
   const tools = await provideTools(say)
-  await requireFreePorts(clusterProcesses(settings, tools))
+  const processes = clusterProcesses(settings, tools)
+  await prepareMonitoring(settings, processes, say)
+  await requireFreePorts([...processes, ...monitoringProcesses(settings)])
   keepOldLogs(join(runDir, 'logs'))
   const config = await writeNginxConfig(join(runDir, 'nginx'), nginxVariables(settings))
   const check = await execa(tools.nginx, ['-t', '-e', 'stderr', '-c', config], { reject: false })
@@ -75,7 +82,8 @@ async function start(settings: ClusterSettings): Promise<void> {
 
 async function waitForProcesses(settings: ClusterSettings): Promise<void> {
   const deadline = performance.now() + readyTimeoutMs
-  let waiting = clusterProcesses(settings, { natsServer: '', nginx: '' })
+  const cluster = clusterProcesses(settings, { natsServer: '', nginx: '' })
+  let waiting = [...cluster, ...monitoringProcesses(settings)]
   for (;;) {
     const ready = await Promise.all(waiting.map(({ readyUrl }) => isReady(readyUrl)))
     waiting = waiting.filter((_, index) => !ready[index])

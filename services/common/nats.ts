@@ -13,9 +13,15 @@ export interface NatsSettings {
 
 /**
  * Connects to NATS and never gives up: at start it waits for the first server, later it reconnects for ever.
- * A service stays up without NATS (live, not ready) instead of restarting in a loop.
+ * A service stays up without NATS (live, not ready) instead of restarting in a loop. `onChange` is told whether there
+ * is a connection each time that changes.
  */
-export async function connectNats(settings: NatsSettings, name: string, log: Log): Promise<NatsConnection> {
+export async function connectNats(
+  settings: NatsSettings,
+  name: string,
+  log: Log,
+  onChange: (connected: boolean) => void = () => undefined,
+): Promise<NatsConnection> {
   const connection = await connect({
     name,
     servers: listOf(settings.NATS_URL),
@@ -36,12 +42,19 @@ export async function connectNats(settings: NatsSettings, name: string, log: Log
       : {}),
     ...(settings.NATS_CA_FILE ? { tls: { caFile: settings.NATS_CA_FILE } } : {}),
   })
-  void logStatus(connection, log)
+  onChange(true)
+  void followStatus(connection, log, onChange)
   return connection
 }
 
-async function logStatus(connection: NatsConnection, log: Log): Promise<void> {
+async function followStatus(
+  connection: NatsConnection,
+  log: Log,
+  onChange: (connected: boolean) => void,
+): Promise<void> {
   for await (const status of connection.status()) {
+    if (status.type === 'disconnect') onChange(false)
+    else if (status.type === 'reconnect') onChange(true)
     if (status.type === 'disconnect') log.warn({ server: status.server }, 'NATS is away; reconnecting')
     else if (status.type === 'reconnect') log.info({ server: status.server }, 'NATS is back')
     else if (status.type === 'error') log.warn({ error: String(status.error) }, 'NATS reports an error')

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { commonSettings, port, text } from '../common/settings.ts'
+import { commonSettings, port, readSettings, text } from '../common/settings.ts'
 
 /** Settings of the demo. */
 export const demoSettings = Type.Object({
@@ -11,6 +11,14 @@ export const demoSettings = Type.Object({
   GATEWAY_METRICS_URLS: text(
     'http://127.0.0.1:9101/metrics,http://127.0.0.1:9103/metrics',
     'Metrics of the gateways that the dashboard shows, comma-separated; a name with several addresses stands for as many gateways; empty: no cluster numbers.',
+  ),
+  PUBLISHER_METRICS_URLS: text(
+    'http://127.0.0.1:9102/metrics',
+    'The same for the publishers, which know the log; empty: none.',
+  ),
+  PROBER_METRICS_URLS: text(
+    'http://127.0.0.1:9105/metrics',
+    'The same for the probers, which know what a user feels; empty: none.',
   ),
   DEMO_RATE: Type.Number({
     default: 4,
@@ -24,3 +32,8 @@ export const demoSettings = Type.Object({
 })
 
 export type DemoSettings = Static<typeof demoSettings>
+
+/** @throws SettingsError naming each bad setting. */
+export function readDemoSettings(environment: Record<string, string | undefined>): DemoSettings {
+  return readSettings(demoSettings, environment)
+}

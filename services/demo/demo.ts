@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Log } from '../common/log.ts'
 import { listOf } from '../common/settings.ts'
 import type { DemoSettings } from './config.ts'
-import { ClusterFeed } from './feeds/cluster.ts'
+import { ClusterFeed, type ClusterUrls } from './feeds/cluster.ts'
 import { readDataSet } from './feeds/data-set.ts'
 import { EarthquakesFeed, parseEarthquakes } from './feeds/earthquakes.ts'
 import type { Feed, Random } from './feeds/feed.ts'
@@ -62,8 +62,16 @@ function scheduleOf(settings: DemoSettings, random: Random): { feed: Feed; perio
   ]
   return [
     ...shares.map(([feed, share]) => ({ feed, periodMs: 1000 / (settings.DEMO_RATE * share) })),
-    { feed: new ClusterFeed(listOf(settings.GATEWAY_METRICS_URLS)), periodMs: clusterPeriodMs },
+    { feed: new ClusterFeed(clusterUrls(settings)), periodMs: clusterPeriodMs },
   ]
+}
+
+function clusterUrls(settings: DemoSettings): ClusterUrls {
+  return {
+    gateways: listOf(settings.GATEWAY_METRICS_URLS),
+    publishers: listOf(settings.PUBLISHER_METRICS_URLS),
+    probers: listOf(settings.PROBER_METRICS_URLS),
+  }
 }
 
 /** One event after the other: while the publisher is away a feed waits, and nothing piles up. */

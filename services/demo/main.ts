@@ -1,12 +1,11 @@
 import { createLog } from '../common/log.ts'
 import { serveOperations } from '../common/operations.ts'
-import { readSettings } from '../common/settings.ts'
-import { demoSettings } from './config.ts'
+import { readDemoSettings } from './config.ts'
 import { createDemo } from './demo.ts'
 import { createDemoMetrics } from './metrics.ts'
 
 try {
-  const settings = readSettings(demoSettings, process.env)
+  const settings = readDemoSettings(process.env)
   const log = createLog('demo', settings.LOG_LEVEL)
   const metrics = createDemoMetrics()
   const demo = createDemo(settings, metrics, log)

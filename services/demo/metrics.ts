@@ -1,9 +1,9 @@
-import { Counter, collectDefaultMetrics, Registry } from 'prom-client'
+import { Counter } from 'prom-client'
+import { serviceRegistry } from '../common/metrics.ts'
 
 /** The demo's metrics, each in a registry of its own so that tests can run several demos. */
 export function createDemoMetrics() {
-  const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  const registry = serviceRegistry()
   return {
     registry,
     published: new Counter({

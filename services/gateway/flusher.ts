@@ -8,6 +8,8 @@ export interface FlusherOptions {
   unpause: () => void
   /** An event has been written to all its live subscribers, this long after the log stored it. */
   onFlushed: (latencyMs: number) => void
+  /** A flush has ended; heartbeats alone count as none. `elapsedMs` includes what the loop did between its slices. */
+  onFlush: (elapsedMs: number, events: number) => void
 }
 
 /** Writes between two looks at the clock, and how long one slice of work may take. */
@@ -25,6 +27,8 @@ export class Flusher {
   private readonly sequences: number[] = []
   private readonly times: number[] = []
   private first = 0
+  /** When the flush under way began; undefined when none is. */
+  private begunAt: number | undefined
 
   constructor(options: FlusherOptions) {
     this.options = options
@@ -42,6 +46,7 @@ export class Flusher {
     this.sequences.length = 0
     this.times.length = 0
     this.first = 0
+    this.begunAt = undefined
   }
 
   /** Has the router’s work done, beginning at the end of this turn. */
@@ -54,21 +59,28 @@ export class Flusher {
   private run(): void {
     const { router } = this.options
     const end = performance.now() + sliceMs
-    while (router.busy && performance.now() < end) router.step(writesPerStep)
-    this.observe()
+    for (let now = end - sliceMs; router.busy && now < end; now = performance.now()) {
+      const { boundary } = router
+      router.step(writesPerStep)
+      if (router.boundary !== boundary) this.begunAt = now
+      if (this.begunAt !== undefined && router.flushedTo === router.boundary) this.observe(this.begunAt)
+    }
     this.scheduled = false
     if (router.unflushedBytes <= this.options.maxUnflushedBytes) this.options.unpause()
     if (router.busy) this.schedule()
   }
 
-  private observe(): void {
+  /** A flush has ended. */
+  private observe(begunAt: number): void {
     const { flushedTo } = this.options.router
-    if (this.first === this.sequences.length || (this.sequences[this.first] as number) > flushedTo) return
+    const before = this.first
     const nowMs = Date.now()
+    this.begunAt = undefined
     while (this.first < this.sequences.length && (this.sequences[this.first] as number) <= flushedTo) {
       // Clocks of the log and of the pod may differ by a little; no event arrives before it was stored.
       this.options.onFlushed(Math.max(0, nowMs - (this.times[this.first++] as number)))
     }
+    this.options.onFlush(performance.now() - begunAt, this.first - before)
     if (this.first === this.sequences.length) this.restart()
   }
 }

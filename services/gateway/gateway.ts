@@ -13,6 +13,8 @@ import { Flusher } from './flusher.ts'
 import { LogStateReader } from './log-state.ts'
 import { LogTail, type RestartReason } from './log-tail.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { observeFlushes, observeReplay } from './observations.ts'
+import { Readings } from './readings.ts'
 import { RecentLog } from './recent-log.ts'
 import { Replay } from './replay.ts'
 import { Router } from './router.ts'
@@ -20,7 +22,6 @@ import { answerProblem, eventsRoute } from './routes/events.ts'
 import { encodeEvent, type LogEvent } from './sse-frame.ts'
 import type { LogView } from './start-position.ts'
 import { Streams } from './streams.ts'
-import type { SubscriberState } from './subscriber.ts'
 
 /** Not ready any more once the log can’t be followed for this long: other pods may be better off. */
 const lostPatienceMs = 5_000
@@ -56,6 +57,7 @@ class Gateway {
   private readonly router: Router
   private readonly flusher: Flusher
   private readonly connections: Connections
+  private readonly readings: Readings
   private readonly metrics: Metrics
   private readonly streams: Streams
   private epoch = ''
@@ -88,13 +90,21 @@ class Gateway {
       },
       Date.now(),
     )
-    this.metrics = this.createMetrics()
+    this.readings = new Readings({
+      connections: this.connections,
+      router: this.router,
+      recentLog: this.recentLog,
+      tail: () => this.tail,
+      replay: () => this.replay,
+      draining: () => this.draining,
+    })
+    this.metrics = createMetrics(this.readings, settings)
     this.flusher = new Flusher({
       router: this.router,
       maxUnflushedBytes: settings.RECENT_LOG_BYTES / 4,
       pause: () => this.tail?.pause(),
       unpause: () => this.tail?.unpause(),
-      onFlushed: (latencyMs) => this.metrics.deliveryLatency.observe(latencyMs / 1000),
+      ...observeFlushes(this.metrics),
     })
     this.streams = new Streams({
       settings,
@@ -134,7 +144,10 @@ class Gateway {
       corsOrigins: this.settings.CORS_ORIGINS,
     })
     await app.listen({ host: HOST, port: PORT, backlog: 4_096 })
-    const second = setInterval(() => this.connections.tick(Date.now(), performance.now()), 1_000)
+    const second = setInterval(() => {
+      this.connections.tick(Date.now(), performance.now())
+      this.readings.tick(Date.now())
+    }, 1_000)
     const heartbeat = setInterval(() => this.streams.heartbeat(), HEARTBEAT_INTERVAL_MS)
     this.cleanups.push(
       () => clearInterval(second),
@@ -148,7 +161,9 @@ class Gateway {
   /** Connects to NATS, for as long as it takes, and follows the log from then on. */
   async follow(): Promise<void> {
     const { settings, log } = this
-    const nats = await connectNats(settings, 'sse-gateway', log)
+    const nats = await connectNats(settings, 'sse-gateway', log, (connected) =>
+      this.metrics.natsConnected.set(connected ? 1 : 0),
+    )
     const manager = await jetstreamManager(nats, { timeout: 2_000, checkAPI: false })
     this.manager = manager
     this.tail = new LogTail({
@@ -174,8 +189,7 @@ class Gateway {
       done: (subscriber) => this.streams.resume(subscriber as Connection),
       expired: (subscriber, resumedAt) =>
         this.streams.tellGap(subscriber as Connection, 'expired', this.epoch, resumedAt),
-      onOutcome: (outcome) => this.metrics.replays.inc({ source: 'stream', outcome }),
-      onDelivered: (events, bytes) => this.router.countReplayed(events, bytes),
+      ...observeReplay(this.metrics, this.router),
     })
     this.streams.useReplay(this.replay)
     this.cleanups.push(
@@ -256,34 +270,5 @@ class Gateway {
       readState: () => this.logState.fresh(),
       readPositionAt: (timeMs) => readPositionAt(this.jetStream(), this.settings.STREAM_NAME, timeMs),
     }
-  }
-
-  private createMetrics(): Metrics {
-    const { recentLog, router } = this
-    return createMetrics({
-      connections: () => {
-        const counts: Record<SubscriberState, number> = {
-          live: 0,
-          behind: 0,
-          blocked: 0,
-          early: 0,
-          replaying: 0,
-          closed: 0,
-        }
-        for (const { state } of this.connections.all) counts[state]++
-        return counts
-      },
-      counters: () => router.counters,
-      tailLag: () => this.tail?.lag ?? 0,
-      tailPosition: () => recentLog.head,
-      tailReopened: () => this.tail?.reopened ?? 0,
-      recentLogBytes: () => recentLog.bytes,
-      recentLogAgeSeconds: () => (Date.now() - (recentLog.oldestTimeMs ?? Date.now())) / 1000,
-      recentLogEvents: () => recentLog.head - recentLog.floor,
-      unsentBytes: () => this.connections.heldBytes,
-      groups: () => router.groups.size,
-      replayWaiting: () => this.replay?.waiting.size ?? 0,
-      draining: () => this.draining,
-    })
   }
 }

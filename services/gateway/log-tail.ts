@@ -53,11 +53,11 @@ export class LogTail {
   /** Milliseconds, `performance.now()`, since when the log can't be followed; undefined while it is. */
   lostSince: number | undefined = performance.now()
   reopened = 0
+  /** When the log stored the event at `position`, milliseconds since 1970; undefined when this pod has not read it. */
+  positionTimeMs: number | undefined
   private readonly options: LogTailOptions
   private reader: LogReader | undefined
   private readUpTo = Number.POSITIVE_INFINITY
-  /** When the log stored the event at `position`; undefined when this pod has not read it. */
-  private positionTimeMs: number | undefined
   private checks: NodeJS.Timeout | undefined
   private paused = false
   private stopped = false

@@ -19,14 +19,17 @@ export interface ReplayOptions extends PageSource {
   done: (subscriber: Subscriber) => void
   /** The stream no longer has what comes after the subscriber's position; it goes on from `resumedAt`. */
   expired: (subscriber: Subscriber, resumedAt: number) => void
-  onOutcome: (outcome: 'completed' | 'expired' | 'failed') => void
+  /** `elapsedMs` since the subscriber asked; none for a sweep that failed, since its subscribers wait on. */
+  onOutcome: (outcome: 'completed' | 'expired' | 'failed', elapsedMs?: number) => void
   onDelivered: (events: number, bytes: number) => void
+  /** A subscriber gets its first page, this long after it asked. */
+  onBegun?: (waitedMs: number) => void
 }
 
 /** How long a sweep waits for readers that push back before it goes on without them. */
 const patienceMs = 250
-/** Writes between two looks at the rest of the world. */
-const slice = 32
+/** How long all sweeps together may write in one turn of the event loop: live streams wait so long. */
+const sliceMs = 2
 
 /**
  * Reads the stream for subscribers whose position has fallen off the recent log. A sweep is like a lift: it begins at
@@ -38,12 +41,18 @@ export class Replay {
   /** Subscribers in replay's hands. */
   readonly waiting = new Set<Subscriber>()
   sweeps = 0
+  /** When each of them asked (`performance.now()`), and who still waits for a first page. */
+  private readonly askedAt = new Map<Subscriber, number>()
+  private readonly unbegun = new Set<Subscriber>()
   private readonly blocked = new Set<Subscriber>()
   private readonly options: ReplayOptions
   private generation = 0
   private scheduled = false
   private readonly running = new Set<SweepPlan>()
   private wake: (() => void)[] = []
+  /** When the writing of this turn of the event loop is to end (`performance.now()`), and its successor. */
+  private turnEnds = 0
+  private turn: Promise<void> | undefined
 
   constructor(options: ReplayOptions) {
     this.options = options
@@ -51,6 +60,8 @@ export class Replay {
 
   take(subscriber: Subscriber): void {
     this.waiting.add(subscriber)
+    this.askedAt.set(subscriber, performance.now())
+    this.unbegun.add(subscriber)
     this.schedule()
   }
 
@@ -67,7 +78,7 @@ export class Replay {
   }
 
   forget(subscriber: Subscriber): void {
-    this.waiting.delete(subscriber)
+    this.release(subscriber)
     this.drained(subscriber)
   }
 
@@ -80,6 +91,8 @@ export class Replay {
   restart(): void {
     this.generation++
     this.waiting.clear()
+    this.askedAt.clear()
+    this.unbegun.clear()
     this.blocked.clear()
     for (const wake of this.wake.splice(0)) wake()
   }
@@ -159,8 +172,7 @@ export class Replay {
     const oldest = state.firstSequence - 1
     for (const subscriber of [...this.waiting]) {
       if (subscriber.position >= oldest || this.blocked.has(subscriber)) continue
-      this.waiting.delete(subscriber)
-      this.options.onOutcome('expired')
+      this.options.onOutcome('expired', this.release(subscriber))
       this.options.expired(subscriber, oldest)
     }
     if (plan.afterSequence < oldest) plan.afterSequence = oldest
@@ -169,19 +181,19 @@ export class Replay {
   private async serve(plan: SweepPlan, page: Page): Promise<void> {
     const { generation } = this
     const served: Subscriber[] = []
-    let writes = 0
     for (const subscriber of [...this.idle()]) {
       // Not from `page.floor`: what `tellExpired` has passed over, a reader that was blocked then must be told first.
       const { position } = subscriber
       if (position < plan.afterSequence || position >= page.last || !serves(plan, subscriber)) continue
       if (!this.waiting.has(subscriber) || this.blocked.has(subscriber)) continue
+      if (this.unbegun.delete(subscriber)) this.options.onBegun?.(this.elapsed(subscriber))
       const chunk = page.read(subscriber.group.topics, subscriber.position, page.last)
       subscriber.position = page.last
       served.push(subscriber)
       if (chunk.bytes) {
         this.options.onDelivered(chunk.events, chunk.bytes.length)
         if (!subscriber.write(chunk.bytes)) this.block(subscriber)
-        if (++writes % slice === 0) await new Promise((resolve) => setImmediate(resolve))
+        if (performance.now() >= this.turnEnds) await this.nextTurn()
         if (generation !== this.generation) return
       }
     }
@@ -190,16 +202,40 @@ export class Replay {
     await this.waitForReaders(served)
   }
 
+  private nextTurn(): Promise<void> {
+    this.turn ??= new Promise((resolve) =>
+      setImmediate(() => {
+        this.turn = undefined
+        this.turnEnds = performance.now() + sliceMs
+        resolve()
+      }),
+    )
+    return this.turn
+  }
+
   /** Whoever has reached the recent log leaves; a socket that still pushes back is the router's to wait for. */
   private handBack(): void {
     const floor = this.options.floor()
     for (const subscriber of [...this.waiting]) {
       if (subscriber.position < floor) continue
-      this.waiting.delete(subscriber)
-      this.options.onOutcome('completed')
+      this.options.onOutcome('completed', this.release(subscriber))
       if (this.blocked.delete(subscriber)) subscriber.state = 'blocked'
       else this.options.done(subscriber)
     }
+  }
+
+  /** Takes a subscriber out of replay's hands. Returns how long it was in them, in ms. */
+  private release(subscriber: Subscriber): number {
+    const elapsedMs = this.elapsed(subscriber)
+    this.waiting.delete(subscriber)
+    this.askedAt.delete(subscriber)
+    this.unbegun.delete(subscriber)
+    return elapsedMs
+  }
+
+  private elapsed(subscriber: Subscriber): number {
+    const now = performance.now()
+    return now - (this.askedAt.get(subscriber) ?? now)
   }
 
   private async waitForReaders(served: readonly Subscriber[]): Promise<void> {

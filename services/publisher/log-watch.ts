@@ -1,4 +1,9 @@
-import { type JetStreamManager, jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
+import {
+  type JetStreamAccountStats,
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamInfo,
+} from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Log } from '../common/log.ts'
 import { openLogStream, renewEpoch, type StreamSettings, streamExists } from '../common/log-stream.ts'
@@ -91,6 +96,12 @@ export class LogWatch {
       return formatEventId(this.epoch, sequence)
     }
     return this.idAfterLook(sequence, duplicate)
+  }
+
+  /** What JetStream uses for the account, for the metrics. @throws when it does not answer. */
+  async readAccount(): Promise<JetStreamAccountStats> {
+    if (!this.manager || this.away) throw new Error('NATS is away')
+    return await this.manager.getAccountInfo()
   }
 
   private async idAfterLook(sequence: number, duplicate: boolean): Promise<string> {

@@ -1,9 +1,13 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { LogWatch } from './log-watch.ts'
+import { Counter, Histogram } from 'prom-client'
+import { natsConnectedGauge, serviceRegistry } from '../common/metrics.ts'
+import { LogMetrics } from './log-metrics.ts'
 
 /** What the publisher measures, in base units and without labels that can grow. */
 export class PublishMetrics {
-  readonly registry = new Registry()
+  readonly registry = serviceRegistry()
+  readonly natsConnected = natsConnectedGauge(this.registry)
+  /** The log as JetStream tells of it. */
+  readonly log = new LogMetrics(this.registry)
   private readonly stored: Counter.Internal
   private readonly duplicates: Counter.Internal
   private readonly rejects: Counter.Internal
@@ -11,8 +15,6 @@ export class PublishMetrics {
   private readonly ackSeconds: Histogram.Internal<string>
 
   constructor() {
-    // Event loop delay, memory, CPU and garbage collection of the process.
-    collectDefaultMetrics({ register: this.registry })
     const publishes = new Counter({
       name: 'sse_publishes_total',
       help: 'Events handed in, by outcome: stored, duplicate, rejected (wrong input), failed (no acknowledgement).',
@@ -42,38 +44,5 @@ export class PublishMetrics {
   refused(logFailed: boolean, count = 1): void {
     const counter = logFailed ? this.failures : this.rejects
     counter.inc(count)
-  }
-
-  /** Adds the gauges of the stream, read when they are scraped. */
-  watchStream(watch: LogWatch): void {
-    let read: Promise<void> = Promise.resolve()
-    let readAt = Number.NEGATIVE_INFINITY
-    // One read serves all four gauges, and scrapers that come together.
-    const refresh = () => {
-      if (performance.now() - readAt > 1000) {
-        readAt = performance.now()
-        read = readState()
-      }
-      return read
-    }
-    const gauge = (name: string, help: string) =>
-      new Gauge({ name, help, registers: [this.registry], collect: refresh })
-    const first = gauge(
-      'sse_stream_first_sequence',
-      'Oldest sequence that the log keeps; NaN while it can’t be read.',
-    )
-    const last = gauge('sse_stream_last_sequence', 'Newest sequence of the log.')
-    const messages = gauge('sse_stream_messages', 'Events in the log.')
-    const bytes = gauge('sse_stream_bytes', 'Size of the log in bytes.')
-    const readState = async () => {
-      const state = await watch.readStream().then(
-        (info) => info.state,
-        () => ({ first_seq: Number.NaN, last_seq: Number.NaN, messages: Number.NaN, bytes: Number.NaN }),
-      )
-      first.set(state.first_seq)
-      last.set(state.last_seq)
-      messages.set(state.messages)
-      bytes.set(state.bytes)
-    }
   }
 }

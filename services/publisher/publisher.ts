@@ -68,6 +68,7 @@ export class Publisher {
     const cutOff = setTimeout(() => this.app.server.closeAllConnections(), this.settings.DRAIN_TIMEOUT_MS)
     await this.app.close()
     clearTimeout(cutOff)
+    this.metrics.log.stop()
     this.watch?.close()
     this.store?.close()
     await this.nats?.close()
@@ -117,11 +118,14 @@ export class Publisher {
 
   private async openLog(): Promise<void> {
     const { settings, metrics, log } = this
-    this.nats = await connectNats(settings, 'publisher', log)
+    this.nats = await connectNats(settings, 'publisher', log, (connected) =>
+      metrics.natsConnected.set(connected ? 1 : 0),
+    )
     this.watch = new LogWatch(this.nats, settings, log)
-    metrics.watchStream(this.watch)
     this.store = new EventStore(this.nats, this.watch, metrics, settings.ACK_TIMEOUT_MS)
+    metrics.log.start(this.watch, log)
     await this.watch.start()
+    void metrics.log.read(this.watch, log)
     log.info('ready')
   }
 }

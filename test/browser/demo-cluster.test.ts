@@ -20,13 +20,26 @@ const pages: { name: string; shows: Record<string, RegExp> }[] = [
   { name: 'news', shows: { '#news .magnitude': /^\d\.\d$/ } },
   { name: 'orders', shows: { '#orders': /#\d+/, '#total-placed': /^[1-9]/ } },
   { name: 'notifications', shows: { '#inbox h3': /\w/ } },
-  { name: 'dashboard', shows: { '#pods': /Up.*Up/, '#tile-connections': /[1-9]/, '#quotes': /AAPL.*MSFT/ } },
+  {
+    name: 'dashboard',
+    shows: {
+      '#pods': /Up.*Up/,
+      '#tile-connections': /[1-9]/,
+      '#quotes': /AAPL.*MSFT/,
+      '#answer-connected': /Yes.*on 2 of 2 gateways; the prober is connected/,
+      '#answer-timely': /99 % within .* through the front door/,
+      '#answer-lost': /Nothing.*0 lost, 0 twice.*1 of 1 copy/,
+      '#tile-log': /[1-9]/,
+      '#tile-round-trip': /\d ms/,
+    },
+  },
   { name: 'messages', shows: { '#board .board-from': /\d:\d\d/ } },
   { name: 'send', shows: { '#arrivals': /message\.broadcast/ } },
 ]
 
 let cluster: WebCluster
 let demo: Service
+let prober: Service
 let browser: Browser
 
 describe.skipIf(!haveBrowser())('the demo on a real cluster', () => {
@@ -34,9 +47,12 @@ describe.skipIf(!haveBrowser())('the demo on a real cluster', () => {
 
   beforeAll(async () => {
     cluster = await WebCluster.start({ pagesRoot: join(import.meta.dirname, '../../services/demo/pages') })
+    prober = await startService('prober', { BASE_URL: cluster.url })
     demo = await startService('demo', {
       PUBLISHER_URL: `${cluster.url}/v1/events`,
       GATEWAY_METRICS_URLS: cluster.gateways.map((gateway) => `${gateway.operationsUrl}/metrics`).join(),
+      PUBLISHER_METRICS_URLS: `${cluster.publisher.operationsUrl}/metrics`,
+      PROBER_METRICS_URLS: `${prober.operationsUrl}/metrics`,
       DEMO_RATE: 40,
     })
     browser = await launchBrowser()
@@ -49,6 +65,7 @@ describe.skipIf(!haveBrowser())('the demo on a real cluster', () => {
   afterAll(async () => {
     await browser?.close()
     await demo?.kill()
+    await prober?.kill()
     await cluster?.stop()
   })
 

@@ -63,9 +63,26 @@ const pages: { name: string; event: DemoEvent; shows: string[] }[] = [
           { name: hostile, ...sample },
           { name: 'pod-2', up: false },
         ],
+        publishers: [
+          {
+            ...{ name: 'p', up: true, storedPerSecond: 9, ackP99Ms: 1, logEvents: 4_321, logBytes: 1 },
+            ...{ replicas: 3, replicasCurrent: 2 },
+          },
+        ],
+        probers: [
+          {
+            ...{ name: 'q', up: true, connected: false, roundTripP99Ms: 2_500 },
+            ...{ lost: 0, duplicated: 0, resumes: 3 },
+          },
+        ],
       },
     },
-    shows: [hostile, '1,234', '77', 'Away'],
+    shows: [
+      ...[hostile, '1,234', '77', 'Away', '4,321', '2.5 s'],
+      ...['clients connected?No', '1,234 streams on 1 of 2 gateways; the prober is cut off'],
+      ...['arrive in time?Late', '99 % within 2.5 s of publishing'],
+      ...['lost?Nothing', '2 of 3 copies of the log current'],
+    ],
   },
   {
     name: 'messages',
@@ -158,6 +175,27 @@ describe.skipIf(!haveBrowser())('the demo pages, in Chromium', () => {
       await page.click('button[type=submit]')
       expect(await page.locator('#answers li').count()).toBe(2)
       expect(faults).toEqual([])
+    })
+  })
+
+  it('say that something is lost when the prober’s count grows, and not for what was lost long ago', async () => {
+    await visit('dashboard', async (page, stub) => {
+      const probers = (lost: number) => [
+        { name: 'q', up: true, connected: true, roundTripP99Ms: 5, lost, duplicated: 0, resumes: 3 },
+      ]
+      const tell = (lost: number) =>
+        stub.publish({
+          topic: 'demo.cluster',
+          type: 'cluster.sampled',
+          data: { gateways: [{ name: 'g', ...sample }], publishers: [], probers: probers(lost) },
+        })
+      tell(7)
+      await expectText(page, '#answer-lost', 'Nothing')
+      await expectText(page, '#answer-connected', 'Yes')
+      await expectText(page, '#answer-timely', 'Yes')
+      tell(9)
+      await expectText(page, '#answer-lost', 'in 10 min: 2 lost')
+      expect(await page.getAttribute('#answer-lost', 'data-state')).toBe('bad')
     })
   })
 

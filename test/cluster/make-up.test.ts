@@ -59,7 +59,7 @@ test('make up returns when events come through, and a second time is harmless', 
 
   const status = await make('status')
   expect(status.exitCode).toBe(0)
-  for (const name of ['nats', 'publisher', 'gateway-1', 'gateway-2', 'nginx', 'demo']) {
+  for (const name of ['nats', 'publisher', 'gateway-1', 'gateway-2', 'nginx', 'demo', 'prober']) {
     expect(status.all).toMatch(new RegExp(`^${name} .* ready `, 'm'))
   }
 })
@@ -111,13 +111,10 @@ test('make down also ends a cluster whose supervisor was killed', async () => {
 async function freeShift(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
     const shift = 100 + Math.floor(Math.random() * 2700)
-    const { nats, natsMonitor, gateways, publisher, demoMetrics, http, tls, nginxStatus } = clusterPorts(
-      clusterSettings({ PORT_SHIFT: String(shift) }),
-    )
+    const all = clusterPorts(clusterSettings({ PORT_SHIFT: String(shift) }))
+    const { gateways, publisher, ...single } = all
     const pairs = [publisher, ...gateways].flatMap(({ port, metrics }) => [port, metrics])
-    const free = await Promise.all(
-      [nats, natsMonitor, demoMetrics, http, tls, nginxStatus, ...pairs].map(canListen),
-    )
+    const free = await Promise.all([...Object.values(single), ...pairs].map(canListen))
     if (free.every(Boolean)) return shift
   }
   throw new Error('No free range of ports')

@@ -5,6 +5,7 @@ import { parseEventId } from '../../services/contract/event-id.ts'
 import { type NatsServer, startNatsServer } from '../support/nats-server.ts'
 import { post } from '../support/publish.ts'
 import { type Service, startService } from '../support/service.ts'
+import { waitUntil } from '../support/wait.ts'
 
 let nats: NatsServer
 let publisher: Service
@@ -282,8 +283,10 @@ test('metrics count outcomes and time acknowledgements, and show the stream', as
   const after = [await outcome('stored'), await outcome('duplicate'), await outcome('rejected')]
   expect(after.map((count, n) => count - (before[n] as number))).toEqual([1, 1, 2])
   expect(await publisher.metric('sse_publish_ack_seconds_count')).toBeGreaterThan(0)
-  expect(await publisher.metric('sse_stream_last_sequence')).toBeGreaterThan(0)
-  expect(await publisher.metric('sse_stream_bytes')).toBeGreaterThan(0)
+  await waitUntil(async () => (await publisher.metric('sse_log_last_sequence')) === (await lastSequence()), {
+    what: 'the stream’s numbers, which are read every few seconds',
+  })
+  expect(await publisher.metric('sse_log_bytes')).toBeGreaterThan(0)
   expect(await publisher.metric('nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0)
 })
 

@@ -91,8 +91,8 @@ async function findNatsServer(): Promise<string> {
 let choice: Promise<boolean> | undefined
 
 /**
- * Whether nats-server runs in a container: where a Docker engine answers and has the image, or can get it.
- * TEST_CONTAINERS=1 or 0 decides otherwise. Prints which it is, once.
+ * Whether nats-server runs in a container: where none is on this machine, and a Docker engine answers that has the
+ * image or can get it. TEST_CONTAINERS=1 or 0 decides otherwise. Prints which it is, once.
  */
 function useContainers(): Promise<boolean> {
   choice ??= chooseContainers()
@@ -101,7 +101,7 @@ function useContainers(): Promise<boolean> {
 
 async function chooseContainers(): Promise<boolean> {
   const wish = process.env.TEST_CONTAINERS
-  const inContainers = wish ? wish === '1' : await imageIsThere()
+  const inContainers = wish ? wish === '1' : !(await newestNatsServer()) && (await imageIsThere())
   console.info(
     `nats-server for tests: ${inContainers ? `container ${image}` : await findNatsServer()} (TEST_CONTAINERS=1 or 0 chooses)`,
   )

@@ -99,11 +99,16 @@ describe('the cluster feed', () => {
 
   it('tells rates and percentiles between two readings, and sums over labels', async () => {
     const pages = [page(1_000), page(3_000, 500)]
-    const feed = new ClusterFeed(['http://127.0.0.1:9101/metrics'], async () => pages.shift() ?? '')
+    const feed = new ClusterFeed(
+      { gateways: ['http://127.0.0.1:9101/metrics'] },
+      async () => pages.shift() ?? '',
+    )
     expect((await feed.next(0))?.data).toMatchObject({
       gateways: [{ deliveredPerSecond: 0, latencyP99Ms: null }],
     })
     expect((await feed.next(2_000))?.data).toEqual({
+      publishers: [],
+      probers: [],
       gateways: [
         {
           name: '127.0.0.1:9101',
@@ -118,16 +123,80 @@ describe('the cluster feed', () => {
     })
   })
 
+  it('tells what the publishers and the probers know', async () => {
+    const publisherPage = (stored: number) =>
+      [
+        `sse_publishes_total{outcome="stored"} ${stored}`,
+        'sse_publishes_total{outcome="rejected"} 70',
+        'sse_log_messages 1000',
+        'sse_log_bytes 250000',
+        'sse_log_bytes_limit +Inf',
+        'sse_log_replicas 3',
+        'sse_log_replicas_current 2',
+      ].join('\n')
+    const proberPage = (fast: number, all: number) =>
+      [
+        'sse_probe_connected 1',
+        'sse_probe_lost_total 1',
+        'sse_probe_duplicated_total 0',
+        'sse_probe_resumes_total{outcome="ok"} 5',
+        'sse_probe_resumes_total{outcome="lost"} 2',
+        `sse_probe_latency_seconds_bucket{le="0.01"} ${fast}`,
+        `sse_probe_latency_seconds_bucket{le="1"} ${all}`,
+        `sse_probe_latency_seconds_bucket{le="+Inf"} ${all}`,
+      ].join('\n')
+    const pages: Record<string, string[]> = {
+      p: [publisherPage(100), publisherPage(120), publisherPage(140)],
+      q: [proberPage(10, 10), proberPage(10, 11), proberPage(12, 13)],
+    }
+    const feed = new ClusterFeed(
+      { gateways: [], publishers: ['http://127.0.0.1:9102/p'], probers: ['http://127.0.0.1:9105/q'] },
+      async (url) => pages[url.slice(-1)]?.shift() ?? '',
+    )
+    await feed.next(0)
+    await feed.next(2_000)
+    expect((await feed.next(4_000))?.data).toEqual({
+      gateways: [],
+      publishers: [
+        {
+          name: '127.0.0.1:9102',
+          up: true,
+          storedPerSecond: 10,
+          ackP99Ms: null,
+          logEvents: 1_000,
+          logBytes: 250_000,
+          replicas: 3,
+          replicasCurrent: 2,
+        },
+      ],
+      // The slow one lies before the last reading, and within the last minute.
+      probers: [
+        {
+          name: '127.0.0.1:9105',
+          up: true,
+          connected: true,
+          roundTripP99Ms: 1_000,
+          lost: 1,
+          duplicated: 0,
+          resumes: 5,
+        },
+      ],
+    })
+  })
+
   it('tells of no negative rate when a gateway was restarted', async () => {
     const pages = [page(9_000), page(100)]
-    const feed = new ClusterFeed(['http://127.0.0.1:9101/metrics'], async () => pages.shift() ?? '')
+    const feed = new ClusterFeed(
+      { gateways: ['http://127.0.0.1:9101/metrics'] },
+      async () => pages.shift() ?? '',
+    )
     await feed.next(0)
     expect((await feed.next(1_000))?.data).toMatchObject({ gateways: [{ deliveredPerSecond: 100 }] })
   })
 
   it('shows a gateway that does not answer as away, beside the others', async () => {
     const urls = ['http://127.0.0.1:9101/metrics', 'http://127.0.0.1:9103/metrics']
-    const feed = new ClusterFeed(urls, async (url) => {
+    const feed = new ClusterFeed({ gateways: urls }, async (url) => {
       if (url === urls[1]) throw new Error('connection refused')
       return page(1)
     })

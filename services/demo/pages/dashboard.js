@@ -1,10 +1,11 @@
 import { Sparkline } from './sparkline.js'
 import { showStatus } from './status.js'
 import { EventStream } from './stream.js'
-import { byId, count, element, flash } from './ui.js'
+import { byId, count, element, flash, milliseconds } from './ui.js'
+import { most, showAnswers, sum } from './vitals.js'
 
 const tiles = Object.fromEntries(
-  ['connections', 'delivered', 'latency', 'lag', 'gaps'].map((name) => [
+  ['connections', 'stored', 'delivered', 'log', 'latency', 'round-trip', 'lag', 'gaps'].map((name) => [
     name,
     makeTile(byId(`tile-${name}`)),
   ]),
@@ -16,23 +17,24 @@ showStatus(
   new EventStream({
     topics: ['demo.cluster', 'demo.quotes.*'],
     types: ['cluster.sampled', 'quote.tick'],
-    onEvent({ type, data, fresh }) {
-      if (type === 'cluster.sampled') showCluster(data.gateways)
+    onEvent({ type, data, fresh, time }) {
+      if (type === 'cluster.sampled') showCluster(data, time)
       else showQuote(data, fresh)
     },
   }),
 )
 
-function showCluster(gateways) {
-  const up = gateways.filter((gateway) => gateway.up)
-  const sum = (name) => up.reduce((total, gateway) => total + gateway[name], 0)
-  const most = (name) => Math.max(0, ...up.map((gateway) => gateway[name] ?? 0))
-  const latency = up.some((gateway) => gateway.latencyP99Ms !== null) ? most('latencyP99Ms') : null
-  tiles.connections(sum('connections'))
-  tiles.delivered(sum('deliveredPerSecond'))
-  tiles.latency(latency, latency === null ? '–' : milliseconds(latency))
-  tiles.lag(most('tailLagEvents'))
-  tiles.gaps(sum('gaps'))
+function showCluster({ gateways, publishers = [], probers = [] }, time) {
+  showAnswers({ gateways, publishers, probers }, time.getTime())
+  tiles.connections(sum(gateways, 'connections'))
+  tiles.stored(sum(publishers, 'storedPerSecond'))
+  tiles.delivered(sum(gateways, 'deliveredPerSecond'))
+  // Each publisher reads the same log.
+  tiles.log(most(publishers, 'logEvents'))
+  tiles.latency(most(gateways, 'latencyP99Ms'), milliseconds)
+  tiles['round-trip'](most(probers, 'roundTripP99Ms'), milliseconds)
+  tiles.lag(most(gateways, 'tailLagEvents'))
+  tiles.gaps(sum(gateways, 'gaps'))
   const names = new Set(gateways.map((gateway) => gateway.name))
   for (const [name, pod] of pods) {
     if (names.has(name)) continue
@@ -46,8 +48,8 @@ function makeTile(node) {
   const sparkline = new Sparkline()
   const number = node.querySelector('.number')
   node.append(sparkline.node)
-  return (value, shown = count(value)) => {
-    number.textContent = shown
+  return (value, format = count) => {
+    number.textContent = value === null ? '–' : format(value)
     sparkline.add(value ?? 0)
   }
 }
@@ -133,8 +135,4 @@ function addQuote(symbol) {
   const after = [...quotes.keys()].sort().find((other) => other > symbol)
   byId('quotes').insertBefore(node, after ? quotes.get(after).node : null)
   return quote
-}
-
-function milliseconds(value) {
-  return value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${value.toFixed(value < 10 ? 1 : 0)} ms`
 }

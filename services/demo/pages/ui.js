@@ -47,6 +47,11 @@ export function clock(time) {
 export const day = (time) => dayFormat.format(time)
 export const count = (value) => numberFormat.format(value)
 
+/** A duration for a person. */
+export function milliseconds(value) {
+  return value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${value.toFixed(value < 10 ? 1 : 0)} ms`
+}
+
 export function money(cents, currency) {
   return new Intl.NumberFormat(undefined, { style: 'currency', currency }).format(cents / 100)
 }
