@@ -5,6 +5,9 @@ export const eventTypeHeader = 'Event-Type'
 /** NATS header by which JetStream recognises a repeated publish (server's own name). */
 export const messageIdHeader = 'Nats-Msg-Id'
 
+/** NATS header by which a sampled event is followed (W3C Trace Context); absent from all others. */
+export const traceHeader = 'traceparent'
+
 /** Types that start with `$` belong to the gateway: `$position`, `$gap`, `$live`, `$closing`. */
 export const controlTypePrefix = '$'
 

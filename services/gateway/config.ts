@@ -11,6 +11,7 @@ import {
   text,
   whole,
 } from '../common/settings.ts'
+import { tracingSettings } from '../common/tracing.ts'
 
 const { second, minute, hour } = durations
 const mebibyte = 1_048_576
@@ -21,6 +22,7 @@ export const gatewaySettings = Type.Object({
   PORT: port(3001, 'Port of the event streams.'),
   METRICS_PORT: port(9101, 'Port of /livez, /readyz and /metrics; keep it private.'),
   ...streamSettings,
+  ...tracingSettings,
   ...authSettings,
   CORS_ORIGINS: text(
     '',

@@ -5,9 +5,12 @@ import { type LogState, readLogState, readPositionAt } from '../common/log-strea
 import { connectNats } from '../common/nats.ts'
 import { serveOperations } from '../common/operations.ts'
 import { TokenVerifier } from '../common/token.ts'
+import { startTracing } from '../common/tracing.ts'
+import { formatEventId } from '../contract/event-id.ts'
 import type { GatewaySettings } from './config.ts'
 import type { Connection } from './connection.ts'
 import { Connections } from './connections.ts'
+import { DeliveryTraces } from './delivery-traces.ts'
 import { drain } from './drain.ts'
 import { Flusher } from './flusher.ts'
 import { LogStateReader } from './log-state.ts'
@@ -65,6 +68,7 @@ class Gateway {
   private readonly logState: LogStateReader
   private tail: LogTail | undefined
   private replay: Replay | undefined
+  private traces: DeliveryTraces | undefined
   private draining = false
   private readonly cleanups: (() => unknown)[] = []
 
@@ -104,7 +108,7 @@ class Gateway {
       maxUnflushedBytes: settings.RECENT_LOG_BYTES / 4,
       pause: () => this.tail?.pause(),
       unpause: () => this.tail?.unpause(),
-      ...observeFlushes(this.metrics),
+      ...observeFlushes(this.metrics, () => this.traces?.flushed(this.router.flushedTo, Date.now())),
     })
     this.streams = new Streams({
       settings,
@@ -161,6 +165,8 @@ class Gateway {
   /** Connects to NATS, for as long as it takes, and follows the log from then on. */
   async follow(): Promise<void> {
     const { settings, log } = this
+    const tracing = await startTracing('gateway', settings)
+    if (tracing) this.traces = new DeliveryTraces(tracing)
     const nats = await connectNats(settings, 'sse-gateway', log, (connected) =>
       this.metrics.natsConnected.set(connected ? 1 : 0),
     )
@@ -194,6 +200,7 @@ class Gateway {
     this.streams.useReplay(this.replay)
     this.cleanups.push(
       () => this.tail?.stop(),
+      () => tracing?.stop(),
       () => nats.close(),
     )
     this.tail.start()
@@ -223,6 +230,9 @@ class Gateway {
     const frame = encodeEvent(this.epoch, event)
     this.recentLog.append(event.sequence, event.topic, event.timeMs, frame)
     this.router.append(event.sequence, event.topic, frame)
+    // What a pod reads to warm up has long been delivered.
+    if (event.traceparent !== undefined && this.tail?.ready)
+      this.traces?.note(event, formatEventId(this.epoch, event.sequence), Date.now())
     this.flusher.note(event.sequence, event.timeMs)
     this.flusher.schedule()
   }
@@ -233,6 +243,7 @@ class Gateway {
     this.router.restart(position, connections.all)
     this.replay?.restart()
     this.flusher.restart()
+    this.traces?.restart()
     const previous = this.epoch
     this.epoch = epoch
     if (reason === 'first') return

@@ -1,6 +1,6 @@
 import { AckPolicy, DeliverPolicy, type JetStreamManager, ReplayPolicy } from '@nats-io/jetstream'
 import { createInbox, type Msg, type NatsConnection, type Subscription } from '@nats-io/transport-node'
-import { eventTypeHeader, isEventType } from '../contract/event.ts'
+import { eventTypeHeader, isEventType, traceHeader } from '../contract/event.ts'
 import { subjectOf, topicOf } from '../contract/stream.ts'
 import type { LogEvent } from './sse-frame.ts'
 
@@ -137,13 +137,15 @@ export class LogReader {
     this.delivered = place.delivered
     this.pending = place.pending
     this.outstanding--
-    const type = message.headers?.get(eventTypeHeader)
+    const { headers } = message
+    const type = headers?.get(eventTypeHeader)
     this.options.onEvent({
       sequence: place.sequence,
       topic: topicOf(message.subject),
       type: type && isEventType(type) ? type : undefined,
       timeMs: place.timeMs,
       payload: message.data,
+      traceparent: headers?.get(traceHeader) || undefined,
     })
     if (this.outstanding === 0 && !this.closed) this.options.onRequestEnd(0)
   }

@@ -3,13 +3,17 @@ import type { Metrics } from './metrics.ts'
 import type { ReplayOptions } from './replay.ts'
 import type { Router } from './router.ts'
 
-/** What the flusher tells, as metrics. */
-export function observeFlushes(metrics: Metrics): Pick<FlusherOptions, 'onFlushed' | 'onFlush'> {
+/** What the flusher tells, as metrics; `onFlush` is told besides. */
+export function observeFlushes(
+  metrics: Metrics,
+  onFlush: () => void,
+): Pick<FlusherOptions, 'onFlushed' | 'onFlush'> {
   return {
     onFlushed: (latencyMs) => metrics.deliveryLatency.observe(latencyMs / 1000),
     onFlush(elapsedMs, events) {
       metrics.flushDuration.observe(elapsedMs / 1000)
       metrics.flushEvents.observe(events)
+      onFlush()
     },
   }
 }

@@ -16,6 +16,8 @@ export interface LogEvent {
   /** When the log stored it, milliseconds since 1970. */
   timeMs: number
   payload: Uint8Array
+  /** Set on the few events that are traced (W3C Trace Context). */
+  traceparent?: string | undefined
 }
 
 const lineFeed = 10

@@ -92,6 +92,17 @@ export class Streams implements ConnectionHost, StreamOpener {
       ),
       tokenExpirySecond: Math.ceil(grants.expiresAt / 1000),
     }
+    this.options.log.debug(
+      {
+        request: requestId,
+        subject: grants.subject,
+        topics: topics.length,
+        position: start.position,
+        resumed: start.resumed,
+        gap: start.gap?.reason,
+      },
+      'stream began',
+    )
     const connection = new Connection(socket, this, router.join(topics), start.position, start.resumed, terms)
     connections.add(connection)
     metrics.connects.inc()
@@ -118,6 +129,8 @@ export class Streams implements ConnectionHost, StreamOpener {
     }
     this.options.metrics.gaps.inc({ reason })
     const requested = formatEventId(epoch, connection.position)
+    const { requestId: request, subject } = connection.terms
+    this.options.log.debug({ request, subject, requested, resumedAt, reason }, 'gap told')
     connection.position = resumedAt
     if (connection.tell(gapBlock(requested, this.id(resumedAt), reason))) this.resume(connection)
     else if (connection.state !== 'closed') connection.state = 'blocked'
@@ -160,10 +173,15 @@ export class Streams implements ConnectionHost, StreamOpener {
     const { connections, router, metrics, log } = this.options
     connections.remove(connection)
     this.replay?.forget(connection)
+    const { state } = connection
+    // While live, only the router knows the position.
+    const position = router.positionOf(connection)
     router.leave(connection)
     metrics.closed.inc({ reason })
-    const { requestId, subject } = connection.terms
-    log.debug({ requestId, subject, position: connection.position, reason }, 'stream ended')
+    const { requestId: request, subject } = connection.terms
+    const topics = connection.group.topics.all.length
+    const level = reason === 'too-slow' || reason === 'write-failed' ? 'info' : 'debug'
+    log[level]({ request, subject, topics, state, position, reason }, 'stream ended')
   }
 
   liveBlock(position: number): string {

@@ -12,6 +12,7 @@ import {
   text,
   whole,
 } from '../common/settings.ts'
+import { tracingSettings } from '../common/tracing.ts'
 
 const { second, minute } = durations
 const kibibyte = 1024
@@ -24,6 +25,7 @@ export const publisherSettings = Type.Object({
   METRICS_PORT: port(9102, 'Port of /livez, /readyz and /metrics.'),
   ...authSettings,
   ...streamSettings,
+  ...tracingSettings,
   STREAM_UPDATE: flag(
     false,
     'true: an existing stream is changed to the STREAM_ settings. false: a difference is only logged.',

@@ -16,6 +16,8 @@ export interface NewEvent {
   id: string | undefined
   /** The publisher's JSON, character by character. */
   data: string
+  /** Set when the event is traced. */
+  traceparent?: string
 }
 
 /**

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { headers, type MsgHdrs, type NatsConnection, nuid } from '@nats-io/transport-node'
 import { Problem } from '../common/problem.ts'
-import { eventTypeHeader, messageIdHeader } from '../contract/event.ts'
+import type { OpenSpan, Tracing } from '../common/tracing.ts'
+import { eventTypeHeader, messageIdHeader, traceHeader } from '../contract/event.ts'
 import { subjectOf } from '../contract/stream.ts'
 import { type Ack, AckError, AckInbox } from './ack-inbox.ts'
 import type { NewEvent } from './event-reader.ts'
@@ -32,12 +33,20 @@ export class EventStore {
   private readonly watch: LogWatch
   private readonly metrics: PublishMetrics
   private readonly inbox: AckInbox
+  private readonly tracing: Tracing | undefined
 
-  constructor(connection: NatsConnection, watch: LogWatch, metrics: PublishMetrics, ackTimeoutMs: number) {
+  constructor(
+    connection: NatsConnection,
+    watch: LogWatch,
+    metrics: PublishMetrics,
+    ackTimeoutMs: number,
+    tracing?: Tracing,
+  ) {
     this.connection = connection
     this.watch = watch
     this.metrics = metrics
     this.inbox = new AckInbox(connection, ackTimeoutMs)
+    this.tracing = tracing
   }
 
   /** Publishes that wait for their acknowledgement. */
@@ -52,12 +61,14 @@ export class EventStore {
   }
 
   /**
-   * Stores one event. Calls that follow each other without waiting are stored in their order.
+   * Stores one event. Calls that follow each other without waiting are stored in their order. `parent` is the
+   * request's `traceparent`.
    *
    * @throws Problem `unavailable` when the log did not acknowledge, `too-large` when NATS can’t take it.
    */
-  async publish(event: NewEvent): Promise<StoredEvent> {
+  async publish(event: NewEvent, parent?: string): Promise<StoredEvent> {
     const started = performance.now()
+    const span = this.beginSpan(event, parent)
     try {
       this.requireReady()
       this.requireRoom(event)
@@ -65,8 +76,10 @@ export class EventStore {
       const duplicate = ack.duplicate === true
       const stored = { id: await this.watch.idOf(ack.seq, duplicate), duplicate }
       this.metrics.acknowledged(duplicate, performance.now() - started)
+      span?.end({ topic: event.topic, id: stored.id })
       return stored
     } catch (error) {
+      span?.end({ topic: event.topic }, error)
       throw this.problemOf(error)
     }
   }
@@ -77,16 +90,23 @@ export class EventStore {
    *
    * @throws Problem when nothing was stored, or when it is not known.
    */
-  async publishAtomic(events: readonly NewEvent[]): Promise<StoredEvent[]> {
+  async publishAtomic(events: readonly NewEvent[], parent?: string): Promise<StoredEvent[]> {
     const started = performance.now()
+    const spans = events.map((event) => this.beginSpan(event, parent))
+    const endSpans = (stored?: readonly StoredEvent[], error?: unknown) => {
+      for (const [index, { topic }] of events.entries())
+        spans[index]?.end({ topic, id: stored?.[index]?.id }, error)
+    }
     try {
       this.requireReady()
       for (const event of events) this.requireRoom(event)
       if (!this.watch.stream?.config.allow_atomic) throw atomicUnsupported()
       const stored = await this.commitNew(events)
       for (const { duplicate } of stored) this.metrics.acknowledged(duplicate, performance.now() - started)
+      endSpans(stored)
       return stored
     } catch (error) {
+      endSpans(undefined, error)
       throw this.problemOf(error)
     }
   }
@@ -153,6 +173,13 @@ export class EventStore {
     }
   }
 
+  /** Undefined when the event is not traced; else its header carries the span on. */
+  private beginSpan(event: NewEvent, parent: string | undefined): OpenSpan | undefined {
+    const span = this.tracing?.publishing(parent)
+    if (span) event.traceparent = span.traceparent
+    return span
+  }
+
   private requireRoom(event: NewEvent): void {
     const room = (this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) - headerBytes
     // A UTF-16 unit takes at most three bytes: most events need no counting.
@@ -170,6 +197,7 @@ function headersOf(event: NewEvent): MsgHdrs {
   const header = headers()
   if (event.type !== undefined) header.set(eventTypeHeader, event.type)
   if (event.id !== undefined) header.set(messageIdHeader, event.id)
+  if (event.traceparent !== undefined) header.set(traceHeader, event.traceparent)
   return header
 }
 

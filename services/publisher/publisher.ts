@@ -7,6 +7,7 @@ import { connectNats } from '../common/nats.ts'
 import { serveOperations } from '../common/operations.ts'
 import { Problem } from '../common/problem.ts'
 import { listOf } from '../common/settings.ts'
+import { startTracing, type Tracing } from '../common/tracing.ts'
 import type { PublisherSettings } from './config.ts'
 import { EventStore } from './event-store.ts'
 import { LogWatch } from './log-watch.ts'
@@ -31,6 +32,7 @@ export class Publisher {
   private nats: NatsConnection | undefined
   private watch: LogWatch | undefined
   private store: EventStore | undefined
+  private tracing: Tracing | undefined
   private stopping = false
 
   /** @throws SettingsError when the settings don't fit together. */
@@ -71,6 +73,7 @@ export class Publisher {
     this.metrics.log.stop()
     this.watch?.close()
     this.store?.close()
+    await this.tracing?.stop()
     await this.nats?.close()
     this.operations?.close()
     this.operations?.closeAllConnections()
@@ -122,7 +125,8 @@ export class Publisher {
       metrics.natsConnected.set(connected ? 1 : 0),
     )
     this.watch = new LogWatch(this.nats, settings, log)
-    this.store = new EventStore(this.nats, this.watch, metrics, settings.ACK_TIMEOUT_MS)
+    this.tracing = await startTracing('publisher', settings)
+    this.store = new EventStore(this.nats, this.watch, metrics, settings.ACK_TIMEOUT_MS, this.tracing)
     metrics.log.start(this.watch, log)
     await this.watch.start()
     void metrics.log.read(this.watch, log)

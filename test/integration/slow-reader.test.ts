@@ -66,7 +66,7 @@ test('slow readers neither grow memory nor delay others, and get everything when
 })
 
 test('a reader that never reads is closed as too slow, and is told from one that reads slowly', async () => {
-  const strict = await lab.gateway({ RECENT_LOG_BYTES: mebibyte, WARM_EVENTS: 0, STALL_TIMEOUT_MS: 1_000 })
+  const strict = await lab.gateway({ RECENT_LOG_BYTES: mebibyte, WARM_EVENTS: 0, STALL_TIMEOUT_MS: 4_000 })
   const stuck = await lab.liveClient(strict, ['stuck'])
   const crawling = await lab.liveClient(strict, ['stuck'])
   const fast = await lab.liveClient(strict, ['stuck'])

@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import type { HttpApp } from '../../common/http-app.ts'
 import { Problem } from '../../common/problem.ts'
 import { requireGrant } from '../../common/token.ts'
+import { traceHeader } from '../../contract/event.ts'
 import { publishSchema } from '../api-document.ts'
 import type { PublisherSettings } from '../config.ts'
 import { faultOfId, type NewEvent, readEvent } from '../event-reader.ts'
@@ -48,7 +49,7 @@ export function addEventsRoute(app: HttpApp, parts: EventsParts): void {
       const { atomic } = request.query
       if (!request.headers['content-type']?.startsWith(ndjson)) {
         if (atomic) throw new Problem('bad-request', `atomic=true is for ${ndjson}.`)
-        const stored = await parts.store().publish(readSingle(text, request))
+        const stored = await parts.store().publish(readSingle(text, request), traceparentOf(request))
         return reply.code(201).send(stored)
       }
       if (request.headers['idempotency-key'] !== undefined)
@@ -87,6 +88,11 @@ function textOf(request: FastifyRequest): string {
   throw new Problem('bad-request', `The body is not UTF-8 at line ${place.line}, column ${place.column}.`, {
     ...place,
   })
+}
+
+function traceparentOf(request: FastifyRequest): string | undefined {
+  const value = request.headers[traceHeader]
+  return typeof value === 'string' ? value : undefined
 }
 
 function readSingle(text: string, request: FastifyRequest): NewEvent {
@@ -145,7 +151,10 @@ async function storeEach(lines: Line[], request: FastifyRequest, parts: EventsPa
   const storeLine = async (line: Line): Promise<string> => {
     try {
       if (outage) throw outage
-      const stored = await store.publish(readLine(line, request, parts.settings.MAX_EVENT_BYTES))
+      const stored = await store.publish(
+        readLine(line, request, parts.settings.MAX_EVENT_BYTES),
+        traceparentOf(request),
+      )
       anyStored = true
       return resultLine(stored)
     } catch (error) {
@@ -183,7 +192,7 @@ async function storeAll(lines: Line[], request: FastifyRequest, parts: EventsPar
       throw error instanceof Problem ? at(error, line) : error
     }
   })
-  const stored = await parts.store().publishAtomic(events)
+  const stored = await parts.store().publishAtomic(events, traceparentOf(request))
   return stored.map(resultLine)
 }
 
