@@ -1,12 +1,13 @@
 # Thin: each target calls an npm script. Node 26 comes from the npm package `node`, which `npm run` puts first on PATH.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down logs status test check bench clean
+.PHONY: help up down logs status test check bench load manifests deploy undeploy test-kubernetes clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Settings: LOCAL=1 local processes even where Docker answers; PORT_SHIFT=2000 all ports higher;"
+	@echo "  MONITORING=install Prometheus too; COMPOSE_PROFILES=monitoring Prometheus and Grafana in containers;"
 	@echo "  AUTH_MODE=jwt JWT_SECRET=… with tokens; any other setting of the services (docs/settings.md)."
 
 up: node_modules/.package-lock.json ## Start the whole cluster behind http://localhost:8080; returns when it is ready
@@ -31,9 +32,24 @@ check: node_modules/.package-lock.json ## Check types, lint, format and drift: w
 bench: node_modules/.package-lock.json ## Measure the table of goals; ROW=fanout-200 one row, QUICK=1 only to see that it works
 	@npm run --silent bench
 
+load: node_modules/.package-lock.json ## Load test with k6: SCENARIO=smoke CONNECTIONS=20 BASE_URL=http://localhost:8080
+	@npm run --silent load
+
+manifests: node_modules/.package-lock.json ## Make deploy/kubernetes/base and the chart's schema and README from the chart
+	@npm run --silent manifests
+
+deploy: node_modules/.package-lock.json ## Deploy to kubectl's current context: SERVICES_IMAGE=… NGINX_IMAGE=… VALUES=file
+	@npm run --silent deploy
+
+undeploy: node_modules/.package-lock.json ## Take the release away; the log stays, unless DATA=delete
+	@npm run --silent undeploy
+
+test-kubernetes: node_modules/.package-lock.json ## Test on kubectl's current context, in namespaces of its own
+	@KUBERNETES=1 npm run --silent test:kubernetes
+
 clean: down ## End the cluster and remove its data, logs and certificate
 	@rm -rf .run
-	@! docker info >/dev/null 2>&1 || docker compose -f deploy/compose/compose.yaml down --volumes
+	@! docker info >/dev/null 2>&1 || docker compose -f deploy/compose/compose.yaml -f deploy/compose/nats-cluster.yaml down --volumes
 
 # npm writes this file at the end of an installation. It is older than the lock file when that has changed.
 node_modules/.package-lock.json: package-lock.json

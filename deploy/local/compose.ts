@@ -29,13 +29,17 @@ export async function useCompose(environment: NodeJS.ProcessEnv): Promise<boolea
  * @throws when PORT_SHIFT is bad.
  */
 export function composeSettings(environment: NodeJS.ProcessEnv): ClusterSettings {
-  const file = join(folder, '.env')
-  const settings = { ...(existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {}), ...environment }
+  const settings = withEnvFile(environment)
   if (settings.JWT_SECRET?.startsWith(secretsInContainer)) {
     const name = settings.JWT_SECRET.slice(secretsInContainer.length)
     settings.JWT_SECRET = resolve(folder, settings.SECRETS_FOLDER || 'secrets', name)
   }
   return clusterSettings(settings)
+}
+
+function withEnvFile(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const file = join(folder, '.env')
+  return { ...(existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {}), ...environment }
 }
 
 /** Where Nginx is published: HTTP_PORT and TLS_PORT, else the usual ports moved by PORT_SHIFT. */
@@ -134,7 +138,19 @@ async function compose(command: string[], environment: Record<string, string> = 
 }
 
 function composeArguments(command: string[]): string[] {
-  return ['compose', '--file', join(folder, 'compose.yaml'), ...command]
+  return [
+    'compose',
+    ...composeFiles(process.env).flatMap((name) => ['--file', join(folder, name)]),
+    ...command,
+  ]
+}
+
+/** @throws when NATS_NODES is neither 1 nor 3. */
+function composeFiles(environment: NodeJS.ProcessEnv): string[] {
+  const nodes = withEnvFile(environment).NATS_NODES || '1'
+  if (nodes === '1') return ['compose.yaml']
+  if (nodes === '3') return ['compose.yaml', 'nats-cluster.yaml']
+  throw new Error(`NATS_NODES: "${nodes}" must be 1 or 3`)
 }
 
 /** True when this cluster's own Nginx is published at `port`. */

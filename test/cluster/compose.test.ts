@@ -1,29 +1,24 @@
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { useCompose } from '../../deploy/local/compose.ts'
 import { gatewaySettings } from '../../services/gateway/config.ts'
 import { gatewayNodeOptions } from '../../services/gateway/node-options.ts'
 import { publisherSettings } from '../../services/publisher/config.ts'
-import { freePort } from '../support/ports.ts'
+import { ComposeProject, whyNoContainers } from '../support/compose-project.ts'
+import { expectNothingLost } from '../support/nothing-lost.ts'
 import { post } from '../support/publish.ts'
 import { SseClient } from '../support/sse-client.ts'
 import { SteadyPublisher } from '../support/steady-publisher.ts'
 import { Swarm } from '../support/swarm.ts'
 import { waitUntil } from '../support/wait.ts'
 
-// The Compose deployment, through the same `make` as everybody's, as a project of its own on ports of its own.
-
 const root = join(import.meta.dirname, '../..')
 const files = join(root, 'deploy')
 const composeFile = readFileSync(join(files, 'compose/compose.yaml'), 'utf8')
 const clients = 200
 
-const obstacle = await whyNot()
+const obstacle = await whyNoContainers()
 if (obstacle) console.log(`compose.test.ts: the cluster in containers is not tested here: ${obstacle}`)
 
 test('every setting of the services can be given to Compose', () => {
@@ -37,41 +32,20 @@ test('every setting of the services can be given to Compose', () => {
 })
 
 describe.skipIf(obstacle)('the cluster in containers', () => {
-  const project = `sse-cluster-test-${process.pid}`
-  let runDir: string
-  let environment: Record<string, string>
+  let project: ComposeProject
   let url: string
   let port: number
-  let tlsPort: number
 
   beforeAll(async () => {
-    runDir = await mkdtemp(join(tmpdir(), 'sse-cluster-compose-'))
-    ;[port, tlsPort] = [await freePort(), await freePort()]
-    url = `http://127.0.0.1:${port}`
-    environment = {
-      ...{ COMPOSE_PROJECT_NAME: project, HTTP_PORT: String(port), TLS_PORT: String(tlsPort) },
-      // So that a local cluster of this checkout is no concern of these.
-      RUN_DIR: runDir,
-      ...{ LOCAL: '', GATEWAYS: '2', AUTH_MODE: 'off' },
-      ...{ RETRY_MIN_MS: '50', RETRY_MAX_MS: '500', DRAIN_WINDOW_MS: '2000' },
-    }
+    project = await ComposeProject.create()
+    ;({ url, port } = project)
   })
-  afterAll(async () => {
-    await compose('down', '--volumes', '--timeout', '5')
-    await rm(runDir, { recursive: true, force: true })
-  })
+  afterAll(() => project?.remove())
 
-  const run = async (command: string, args: string[]) =>
-    await execa(command, args, { cwd: root, env: environment, reject: false, all: true })
-  const make = (target: string) => run('make', [target])
-  const compose = (...args: string[]) =>
-    run('docker', ['compose', '--file', join(files, 'compose/compose.yaml'), ...args])
-
-  /** Identifiers of the running containers of a service. */
-  async function containers(service = ''): Promise<string[]> {
-    const { stdout } = await compose('ps', '--quiet', ...(service ? [service] : []))
-    return stdout.split('\n').filter((id) => id !== '')
-  }
+  const run = (command: string, args: string[]) => project.run(command, args)
+  const make = (target: string) => project.make(target)
+  const compose = (...args: string[]) => project.compose(...args)
+  const containers = (service = '') => project.containers(service)
 
   async function openStreams(gateway: string): Promise<number> {
     const script = "fetch('http://127.0.0.1:9100/metrics').then((a) => a.text()).then(console.log)"
@@ -103,10 +77,10 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
 
   test('a busy port is named, and nothing is started', async () => {
     const holder = createServer()
-    await new Promise<void>((resolve) => holder.listen(tlsPort, '127.0.0.1', resolve))
+    await new Promise<void>((resolve) => holder.listen(project.tlsPort, '127.0.0.1', resolve))
     const { exitCode, all } = await make('up')
     await new Promise((resolve) => holder.close(resolve))
-    expect(all).toContain(`${tlsPort} (nginx, TLS)`)
+    expect(all).toContain(`${project.tlsPort} (nginx, TLS)`)
     expect(exitCode).not.toBe(0)
     expect(await containers()).toEqual([])
   })
@@ -247,32 +221,4 @@ interface Inspected {
 
 function readFile(path: string): string[] {
   return ['node', '-e', `console.log(require('fs').readFileSync('${path}', 'utf8'))`]
-}
-
-/** `moved` clients at least had to come back, else it was no test of resuming. */
-async function expectNothingLost(swarm: Swarm, publishing: SteadyPublisher, moved = 0): Promise<void> {
-  const published = await publishing.stop()
-  await swarm.untilAll(published)
-  swarm.close()
-  const ledger = swarm.ledger()
-  console.log(`ledger: ${JSON.stringify(ledger)}`)
-  expect(ledger).toMatchObject({ lost: 0, duplicated: 0, gaps: 0, lowest: published, highest: published })
-  expect(ledger.reconnects).toBeGreaterThanOrEqual(moved)
-}
-
-/** Undefined where containers can be run: an engine answers, and every public image is there or can be pulled. */
-async function whyNot(): Promise<string | undefined> {
-  if (!(await useCompose({}))) return 'no Docker engine with Compose answers'
-  const texts = ['services', 'nginx'].map((name) =>
-    readFileSync(join(files, `images/${name}.Dockerfile`), 'utf8'),
-  )
-  const named = [...texts, composeFile].flatMap((text) => [
-    ...text.matchAll(/^(?:FROM| +image:) ([\w./-]+:[\w.-]+)/gm),
-  ])
-  for (const image of new Set(named.map(([, name]) => name as string))) {
-    if (!(await execa('docker', ['image', 'inspect', image], { reject: false })).failed) continue
-    const pull = await execa('docker', ['pull', '--quiet', image], { reject: false, timeout: 120_000 })
-    if (pull.failed) return `the image ${image} is not here and can't be pulled`
-  }
-  return undefined
 }

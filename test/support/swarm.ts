@@ -18,10 +18,12 @@ class Member {
   private socket: Socket | undefined
   private readonly port: number
   private readonly topic: string
+  private readonly host: string
 
-  constructor(port: number, topic: string) {
+  constructor(port: number, topic: string, host: string) {
     this.port = port
     this.topic = topic
+    this.host = host
   }
 
   start(): void {
@@ -29,7 +31,7 @@ class Member {
     this.connects++
     this.rest = ''
     this.inBody = false
-    const socket = connect(this.port, '127.0.0.1')
+    const socket = connect(this.port, this.host)
     this.socket = socket
     // HTTP/1.0: the body comes as it is, without chunks, and ends with the connection.
     const position = this.lastEventId ? `Last-Event-ID: ${this.lastEventId}\r\n` : ''
@@ -95,8 +97,8 @@ export interface Ledger {
 export class Swarm {
   private readonly members: Member[]
 
-  constructor(port: number, topic: string, clients: number) {
-    this.members = Array.from({ length: clients }, () => new Member(port, topic))
+  constructor(port: number, topic: string, clients: number, host = '127.0.0.1') {
+    this.members = Array.from({ length: clients }, () => new Member(port, topic, host))
   }
 
   /** Opens all streams, a few hundred at a time, and returns when each has got its first block. */

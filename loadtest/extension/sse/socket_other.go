@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sse
+
+func (c *client) control() controlFunc { return nil }

@@ -1,0 +1,60 @@
+/** Settings of a scenario, from the environment (`k6 run -e NAME=value`, `make load NAME=value`). */
+
+export function text(name: string, otherwise: string): string {
+  return __ENV[name] || otherwise
+}
+
+/** @throws when the value is no number of `least` or more. */
+export function number(name: string, otherwise: number, least = 0): number {
+  const given = __ENV[name]
+  if (!given) return otherwise
+  const value = Number(given)
+  if (!(value >= least)) throw new Error(`${name}=${given} is not a number of ${least} or more`)
+  return value
+}
+
+/** Milliseconds of a duration such as `90s`, `1m30s` or `250ms`. @throws when it is none. */
+export function durationMs(value: string): number {
+  const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+  const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)]
+  if (parts.length === 0 || parts.map((part) => part[0]).join('') !== value)
+    throw new Error(`'${value}' is not a duration such as 90s or 1m30s`)
+  return parts.reduce((sum, part) => sum + Number(part[1]) * (units[part[2] as string] as number), 0)
+}
+
+export function duration(name: string, otherwise: string): string {
+  const value = text(name, otherwise)
+  durationMs(value)
+  return value
+}
+
+/** The first address of the cluster. */
+const baseUrl = text('BASE_URL', 'http://localhost:8080')
+
+/** Where streams are opened: several addresses, with commas between, are taken in turn. */
+export const streamUrls = text('STREAM_URL', baseUrl).split(',')
+
+/** Where events are published. */
+export const publishUrl = text('PUBLISH_URL', baseUrl.split(',')[0] as string)
+
+const token = text('TOKEN', '')
+
+/** What every swarm takes from the environment. */
+export function clientSettings() {
+  return {
+    url: streamUrls,
+    ...(token && { token }),
+    ...(__ENV.SOURCE_ADDRESSES && { sourceAddresses: __ENV.SOURCE_ADDRESSES.split(',') }),
+    ...(__ENV.HTTP2 === '1' && {
+      http2: true,
+      streamsPerConnection: number('STREAMS_PER_CONNECTION', 100, 1),
+    }),
+    ...(__ENV.INSECURE === '1' && { tls: { insecureSkipVerify: true } }),
+  }
+}
+
+/** What every publisher takes from the environment. */
+export function publisherSettings() {
+  const publishToken = text('PUBLISH_TOKEN', token)
+  return { url: publishUrl, ...(publishToken && { token: publishToken }), size: number('EVENT_BYTES', 100) }
+}
