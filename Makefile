@@ -1,7 +1,7 @@
 # Thin: each target calls an npm script. Node 26 comes from the npm package `node`, which `npm run` puts first on PATH.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down logs status test check bench load manifests deploy undeploy test-kubernetes clean
+.PHONY: help up down logs status test check bench load manifests deploy undeploy test-kubernetes sbom clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,11 @@ undeploy: node_modules/.package-lock.json ## Take the release away; the log stay
 
 test-kubernetes: node_modules/.package-lock.json ## Test on kubectl's current context, in namespaces of its own
 	@KUBERNETES=1 npm run --silent test:kubernetes
+
+sbom: ## Write what the services image holds (CycloneDX, from the lock file) to .run/sbom.cdx.json
+	@mkdir -p .run
+	@npm sbom --sbom-format cyclonedx --omit dev --package-lock-only > .run/sbom.cdx.json
+	@echo "written to .run/sbom.cdx.json"
 
 clean: down ## End the cluster and remove its data, logs and certificate
 	@rm -rf .run
