@@ -19,6 +19,8 @@ export default defineConfig({
       project('integration', { maxWorkers: 2 }),
       project('cluster', { testTimeout: 300_000, maxWorkers: 1 }),
       project('browser', { testTimeout: 120_000, maxWorkers: 1 }),
+      // On whatever cluster kubectl's current context names, so only when asked for: `make test-kubernetes`.
+      ...(process.env.KUBERNETES ? [project('kubernetes', { testTimeout: 1_200_000, maxWorkers: 1 })] : []),
     ],
   },
 })
