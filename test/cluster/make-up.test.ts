@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { clusterPorts, clusterSettings } from '../../deploy/local/cluster.ts'
+import { findMonitoring } from '../../deploy/local/monitoring.ts'
 import { type ClusterState, isGroupAlive } from '../../deploy/local/state.ts'
 import { waitUntil } from '../support/wait.ts'
 
@@ -62,6 +63,26 @@ test('make up returns when events come through, and a second time is harmless', 
   for (const name of ['nats', 'publisher', 'gateway-1', 'gateway-2', 'nginx', 'demo', 'prober']) {
     expect(status.all).toMatch(new RegExp(`^${name} .* ready `, 'm'))
   }
+})
+
+const programs = findMonitoring({})
+const missing = programs.prometheus ? '' : ' (skipped: no prometheus here)'
+
+test.skipIf(missing)(`make up starts Prometheus, which scrapes all and has the rules${missing}`, async () => {
+  const url = `http://127.0.0.1:${ports.prometheus}/api/v1`
+  const read = async (path: string) => (await (await fetch(url + path)).json()).data
+  const jobs = ['gateway', 'gateway', 'publisher', 'prober', 'demo', 'prometheus']
+  if (programs.nginxExporter) jobs.push('nginx')
+  await waitUntil(
+    async () => {
+      const { result } = await read('/query?query=up')
+      const up = result.filter((series: { value: [number, string] }) => series.value[1] === '1')
+      expect(up.map((series: { metric: { job: string } }) => series.metric.job).sort()).toEqual(jobs.sort())
+      return true
+    },
+    { what: 'every process to be scraped', timeoutMs: 60_000 },
+  )
+  expect((await read('/rules')).groups.length).toBeGreaterThan(5)
 })
 
 test('what is killed is started again', async () => {
