@@ -65,7 +65,7 @@ async function givenSettings(file: string): Promise<string[]> {
   const files = [file, ...(await readdir(join(scenarios, 'lib'))).map((name) => join(scenarios, 'lib', name))]
   const texts = await Promise.all(files.map((path) => readFile(path, 'utf8')))
   const found = texts.flatMap((text) => [
-    ...text.matchAll(/(?:number|text|duration)\('([A-Z0-9_]+)'|__ENV\.([A-Z0-9_]+)/g),
+    ...text.matchAll(/(?:number|share|text|duration)\('([A-Z0-9_]+)'|__ENV\.([A-Z0-9_]+)/g),
   ])
   return [...new Set(found.map((match) => (match[1] ?? match[2]) as string))].filter(
     (name) => process.env[name] && !name.startsWith('REPORT_'),

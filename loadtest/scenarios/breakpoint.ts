@@ -11,7 +11,7 @@ import sse, { type Swarm } from 'k6/x/sse'
 import { allOpen, topicsOf } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
-import { clientSettings, duration, durationMs, number, publisherSettings, text } from './lib/settings.ts'
+import { clientSettings, duration, durationMs, number, publisherSettings, share, text } from './lib/settings.ts'
 
 const lastGoodRate = new Gauge('breakpoint_rate')
 const lastGoodConnections = new Gauge('breakpoint_connections')
@@ -33,13 +33,13 @@ export default async function breakpoint(): Promise<void> {
       name: 'breakpoint',
       topics,
       connections: count - connections,
-      rampPerSecond: 1000,
+      rampPerSecond: share('RAMP', 1000),
     })
     swarms.push(swarm)
     connections = count
     await allOpen(swarm)
   }
-  await growTo(number('CONNECTIONS', 1000, 1))
+  await growTo(share('CONNECTIONS', 1000, 1))
   let rate = number('RATE', 10, 1)
   let good = 0
   for (let step = 1; step <= number('STEPS', 12, 1); step++) {

@@ -8,9 +8,9 @@ import sse from 'k6/x/sse'
 import { allDelivered, allOpen, allStored, topicsOf } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
-import { clientSettings, duration, number, publisherSettings } from './lib/settings.ts'
+import { clientSettings, duration, number, publisherSettings, share } from './lib/settings.ts'
 
-const connections = number('CONNECTIONS', 1000, 1)
+const connections = share('CONNECTIONS', 1000, 1)
 
 export const options = scenarioOptions(
   'connections',
@@ -28,7 +28,7 @@ export default async function hold(): Promise<void> {
     name: 'connections',
     topics: (i) => topics[i % topics.length] as string,
     connections,
-    rampPerSecond: number('RAMP', 500),
+    rampPerSecond: share('RAMP', 500),
   })
   await allOpen(swarm)
   await allStored(

@@ -7,7 +7,7 @@ import sse from 'k6/x/sse'
 import { allDelivered, allOpen, allStored, topicsOf } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
-import { clientSettings, duration, number, publisherSettings } from './lib/settings.ts'
+import { clientSettings, duration, number, publisherSettings, share } from './lib/settings.ts'
 
 export const options = scenarioOptions('fanout', { p99Ms: 1000 })
 
@@ -17,8 +17,8 @@ export default async function fanout(): Promise<void> {
     ...clientSettings(),
     name: 'fanout',
     topics,
-    connections: number('CONNECTIONS', 1000, 1),
-    rampPerSecond: number('RAMP', 1000),
+    connections: share('CONNECTIONS', 1000, 1),
+    rampPerSecond: share('RAMP', 1000),
   })
   await allOpen(swarm)
   await allStored(

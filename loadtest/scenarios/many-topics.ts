@@ -5,16 +5,16 @@
  * CONNECTIONS=1000 TOPICS=1000 RATE=500 (events/s over all) DURATION=30s P99_MS=1000
  */
 import sse from 'k6/x/sse'
-import { allDelivered, allOpen, allStored } from './lib/crowd.ts'
+import { allDelivered, allOpen, allStored, runName } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
-import { clientSettings, duration, number, publisherSettings } from './lib/settings.ts'
+import { clientSettings, duration, number, publisherSettings, share } from './lib/settings.ts'
 
 export const options = scenarioOptions('many-topics', { p99Ms: 1000 })
 
 export default async function manyTopics(): Promise<void> {
   const count = number('TOPICS', 1000, 1)
-  const family = (i: number) => `load.${sse.runId}.${Math.floor(i / 100)}`
+  const family = (i: number) => `load.${runName()}.${Math.floor(i / 100)}`
   const topics = Array.from({ length: count }, (_, i) => `${family(i)}.${i}`)
   const swarm = sse.open({
     ...clientSettings(),
@@ -23,8 +23,8 @@ export default async function manyTopics(): Promise<void> {
       const own = topics[i % count] as string
       return i % 10 === 9 ? [own, `${family((i * 7) % count)}.*`] : own
     },
-    connections: number('CONNECTIONS', 1000, 1),
-    rampPerSecond: number('RAMP', 1000),
+    connections: share('CONNECTIONS', 1000, 1),
+    rampPerSecond: share('RAMP', 1000),
   })
   await allOpen(swarm)
   await allStored(

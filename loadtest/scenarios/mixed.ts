@@ -7,10 +7,10 @@
  * (of all rates) P99_MS=1000
  */
 import sse, { type Swarm } from 'k6/x/sse'
-import { allDelivered, allOpen, allStored } from './lib/crowd.ts'
+import { allDelivered, allOpen, allStored, runName } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
-import { clientSettings, duration, number, publisherSettings } from './lib/settings.ts'
+import { clientSettings, duration, number, publisherSettings, share } from './lib/settings.ts'
 
 interface Use {
   name: string
@@ -41,19 +41,19 @@ export const options = scenarioOptions(
 )
 
 export default async function mixed(): Promise<void> {
-  const connections = number('CONNECTIONS', 1000, 50)
+  const connections = share('CONNECTIONS', 1000, 50)
   const scale = number('SCALE', 1)
-  const topicsOf = (use: Use) => Array.from({ length: use.topics }, (_, i) => `${use.name}.${sse.runId}.${i}`)
+  const topicsOf = (use: Use) => Array.from({ length: use.topics }, (_, i) => `${use.name}.${runName()}.${i}`)
   const swarms: Swarm[] = uses.map((use) => {
     const topics = topicsOf(use)
     return sse.open({
       ...clientSettings(),
       name: use.name,
       topics: use.pattern
-        ? `${use.name}.${sse.runId}.${use.pattern}`
+        ? `${use.name}.${runName()}.${use.pattern}`
         : (i) => topics[i % topics.length] as string,
       connections: Math.max(1, Math.round(connections * use.share)),
-      rampPerSecond: number('RAMP', 1000) * use.share,
+      rampPerSecond: share('RAMP', 1000) * use.share,
     })
   })
   await Promise.all(swarms.map((swarm) => allOpen(swarm)))

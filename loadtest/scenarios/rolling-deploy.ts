@@ -11,9 +11,9 @@ import sse from 'k6/x/sse'
 import { allDelivered, allOpen, allStored, topicsOf } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
-import { clientSettings, duration, number, publisherSettings } from './lib/settings.ts'
+import { clientSettings, duration, number, publisherSettings, share } from './lib/settings.ts'
 
-const connections = number('CONNECTIONS', 1000, 1)
+const connections = share('CONNECTIONS', 1000, 1)
 
 export const options = scenarioOptions('rolling-deploy', {
   p99Ms: 10_000,
@@ -28,7 +28,7 @@ export default async function rollingDeploy(): Promise<void> {
     name: 'rolling-deploy',
     topics: (i) => topics[i % 10] as string,
     connections,
-    rampPerSecond: number('RAMP', 1000),
+    rampPerSecond: share('RAMP', 1000),
   })
   await allOpen(swarm)
   console.log('deploy now')

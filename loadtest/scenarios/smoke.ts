@@ -6,10 +6,10 @@
  */
 import { check } from 'k6'
 import sse from 'k6/x/sse'
-import { allDelivered, allOpen, allStored, topicsOf } from './lib/crowd.ts'
+import { allDelivered, allOpen, allStored, runName, topicsOf } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
-import { clientSettings, duration, number, publisherSettings } from './lib/settings.ts'
+import { clientSettings, duration, number, publisherSettings, share } from './lib/settings.ts'
 
 export const options = scenarioOptions('smoke', { p99Ms: 2000, resumeOk: 1 })
 
@@ -20,12 +20,12 @@ export default async function smoke(): Promise<void> {
     ...clientSettings(),
     name: 'by-name',
     topics: (i) => [topics[i % 4] as string, topics[(i + 1) % 4] as string],
-    connections: number('CONNECTIONS', 20, 1),
+    connections: share('CONNECTIONS', 20, 1),
   })
   const all = sse.open({
     ...clientSettings(),
     name: 'by-pattern',
-    topics: [`load.${sse.runId}.*`],
+    topics: [`load.${runName()}.*`],
     onEvent: (event) => {
       if (!event.type.startsWith('$')) ids.push(event.id)
     },

@@ -8,7 +8,7 @@ import sse from 'k6/x/sse'
 import { allDelivered, allOpen, allStored, topicsOf } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
-import { clientSettings, duration, durationMs, number, publisherSettings } from './lib/settings.ts'
+import { clientSettings, duration, durationMs, number, publisherSettings, share } from './lib/settings.ts'
 
 const lasts = duration('DURATION', '1h')
 
@@ -20,8 +20,8 @@ export default async function soak(): Promise<void> {
     ...clientSettings(),
     name: 'soak',
     topics: (i) => topics[i % 20] as string,
-    connections: number('CONNECTIONS', 1000, 1),
-    rampPerSecond: number('RAMP', 500),
+    connections: share('CONNECTIONS', 1000, 1),
+    rampPerSecond: share('RAMP', 500),
   })
   await allOpen(swarm)
   const stored = allStored(

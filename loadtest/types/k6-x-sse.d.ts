@@ -91,6 +91,8 @@ declare module 'k6/x/sse' {
     p99: number
     p999: number
     max: number
+    /** How many there were of each duration, in milliseconds to 1 %. */
+    buckets: Record<string, number>
   }
 
   export interface SwarmResult {
@@ -137,7 +139,8 @@ declare module 'k6/x/sse' {
     sleep(duration: Duration): Promise<void>
     /**
      * Resolves when every client has everything that this process has published since it listens. With `counts`, the
-     * last number of each topic that others publish, every client of the topic must get at least that one. What has not come at the timeout (30 s unless told) counts as lost. Slow readers are not waited for.
+     * last number of each topic that others publish, every client of the topic must get at least that one. What has not
+     * come at the timeout (30 s unless told) counts as lost. From now on slow readers read like the others.
      */
     complete(options?: {
       timeout?: Duration

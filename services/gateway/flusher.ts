@@ -15,6 +15,11 @@ export interface FlusherOptions {
 /** Writes between two looks at the clock, and how long one slice of work may take. */
 const writesPerStep = 64
 const sliceMs = 8
+/**
+ * While clients arrive: libuv accepts one connection a turn of the loop, so slices bound how many can come. With
+ * slices of 8 ms, 2,000 that came at 400/s into 500,000 deliveries/s waited 6 s on average for their first block.
+ */
+const arrivalSliceMs = 1
 
 /**
  * Drives the router. Everything that arrived in one turn of the event loop goes out together, in slices that let
@@ -24,6 +29,7 @@ const sliceMs = 8
 export class Flusher {
   private readonly options: FlusherOptions
   private scheduled = false
+  private arrivals = false
   private readonly sequences: number[] = []
   private readonly times: number[] = []
   private first = 0
@@ -49,6 +55,11 @@ export class Flusher {
     this.begunAt = undefined
   }
 
+  /** A client has connected: others may be waiting behind it. */
+  arrived(): void {
+    this.arrivals = true
+  }
+
   /** Has the router’s work done, beginning at the end of this turn. */
   schedule(): void {
     if (this.scheduled) return
@@ -58,8 +69,10 @@ export class Flusher {
 
   private run(): void {
     const { router } = this.options
-    const end = performance.now() + sliceMs
-    for (let now = end - sliceMs; router.busy && now < end; now = performance.now()) {
+    let now = performance.now()
+    const end = now + (this.arrivals ? arrivalSliceMs : sliceMs)
+    this.arrivals = false
+    for (; router.busy && now < end; now = performance.now()) {
       const { boundary } = router
       router.step(writesPerStep)
       if (router.boundary !== boundary) this.begunAt = now

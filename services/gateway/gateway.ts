@@ -147,6 +147,7 @@ class Gateway {
       maxUrlBytes: this.settings.MAX_URL_BYTES,
       corsOrigins: this.settings.CORS_ORIGINS,
     })
+    app.server.on('connection', () => this.flusher.arrived())
     await app.listen({ host: HOST, port: PORT, backlog: 4_096 })
     const second = setInterval(() => {
       this.connections.tick(Date.now(), performance.now())

@@ -31,8 +31,9 @@ func (s *swarm) expect(counts map[string]int64, strict bool) *expectation {
 const lookEvery = 20 * time.Millisecond
 
 // complete waits until every client has each number up to the counts. What has not come within `patience` is lost; it
-// returns how much that is.
+// returns how much that is. Slow readers catch up meanwhile.
 func (s *swarm) complete(counts map[string]int64, strict bool, patience time.Duration) (missing int64) {
+	s.hurry()
 	e := s.expect(counts, strict)
 	deadline := time.Now().Add(patience)
 	for next := 0; ; {

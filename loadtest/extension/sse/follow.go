@@ -145,35 +145,6 @@ func (c *client) readOwn(conn net.Conn, reader io.Reader) error {
 	}
 }
 
-// readSlowly reads some bytes a second; none at all once the stream is open when that is 0.
-func (c *client) readSlowly(ctx context.Context, conn net.Conn) error {
-	rate := c.swarm.options.slowBytesPerSecond
-	buffer := make([]byte, max(256, min(rate/4, ownBytes)))
-	for {
-		n, err := conn.Read(buffer)
-		if n > 0 {
-			c.shard.Lock()
-			fault := c.take(conn, buffer[:n])
-			greeted := c.greeted
-			c.shard.Unlock()
-			c.hand()
-			if fault != nil {
-				return fault
-			}
-			if greeted && rate == 0 {
-				<-ctx.Done()
-				return ctx.Err()
-			}
-			if rate > 0 && !sleep(ctx, time.Duration(float64(n)/float64(rate)*float64(time.Second))) {
-				return ctx.Err()
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 func tlsFor(base *tls.Config, name string, protocols ...string) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if base != nil {

@@ -1,6 +1,9 @@
 package sse
 
-import "math/bits"
+import (
+	"math/bits"
+	"strconv"
+)
 
 // histogram counts durations with a relative error below 1 %: 128 buckets for each power of two, in microseconds.
 type histogram struct {
@@ -70,6 +73,17 @@ func (h *histogram) percentile(share float64) float64 {
 		}
 	}
 	return float64(h.max) / 1e6
+}
+
+// buckets are the counts by milliseconds, without empty ones.
+func (h *histogram) buckets() map[string]uint64 {
+	found := map[string]uint64{}
+	for bucket, count := range h.counts {
+		if count > 0 {
+			found[strconv.FormatFloat(middleOf(bucket), 'g', 6, 64)] = count
+		}
+	}
+	return found
 }
 
 // sampler picks every k-th value in the order of size, so that what is picked has the percentiles of the whole.

@@ -168,12 +168,8 @@ func (c *client) readBody(ctx context.Context, body io.Reader) error {
 			if !fine {
 				return errBroken
 			}
-			if c.slow && greeted {
-				if rate := c.swarm.options.slowBytesPerSecond; rate == 0 {
-					<-ctx.Done()
-				} else {
-					sleep(ctx, time.Duration(float64(n)/float64(rate)*float64(time.Second)))
-				}
+			if c.slow && !c.dawdle(ctx, n, greeted) {
+				return ctx.Err()
 			}
 		}
 		if err != nil {

@@ -15,7 +15,7 @@ const (
 
 // control sets what has to be set before a socket is bound and connected.
 func (c *client) control() controlFunc {
-	bound, slow := len(c.swarm.options.sources) > 0, c.slow
+	bound, slow := len(c.swarm.options.sources) > 0, c.slow && !c.swarm.isHurried()
 	if !bound && !slow {
 		return nil
 	}

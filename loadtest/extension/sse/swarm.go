@@ -39,6 +39,9 @@ type swarm struct {
 	opened  atomic.Int64 // clients that were open at least once
 	settled atomic.Int64
 	allIn   chan struct{}
+	// Closed when slow readers are to be slow no longer.
+	hurried  chan struct{}
+	hurrying sync.Once
 
 	reporting sync.Mutex
 	totals    totals
@@ -53,7 +56,7 @@ func newSwarm(parent context.Context, options *swarmOptions, dial dialFunc, publ
 	s := &swarm{
 		options: options, dial: dial, published: published, report: report,
 		clients: make([]client, options.connections), shards: newShards(),
-		allIn: make(chan struct{}), ended: make(chan struct{}),
+		allIn: make(chan struct{}), hurried: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.context, s.cancel = context.WithCancel(parent)
 	if options.http2 {

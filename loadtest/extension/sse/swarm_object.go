@@ -171,10 +171,11 @@ func (o *swarmObject) describe(t *totals) map[string]any {
 
 func copied(counts map[string]int64) map[string]int64 { return added(map[string]int64{}, counts) }
 
-// percentiles are exact to 1 %, of everything that was counted.
+// percentiles are exact to 1 %, of everything that was counted. Those of several processes can be made of the buckets.
 func percentiles(h *histogram) map[string]any {
 	return map[string]any{
-		"count": h.total, "p50": h.percentile(0.5), "p90": h.percentile(0.9), "p99": h.percentile(0.99),
+		"buckets": h.buckets(),
+		"count":   h.total, "p50": h.percentile(0.5), "p90": h.percentile(0.9), "p99": h.percentile(0.99),
 		"p999": h.percentile(0.999), "max": float64(h.max) / 1e6,
 	}
 }

@@ -225,6 +225,23 @@ func TestSlowReadersAreSpreadAndStillChecked(t *testing.T) {
 	}
 }
 
+func TestASlowReaderIsCheckedToTheLastEvent(t *testing.T) {
+	for _, rate := range []int{0, 100} {
+		s := serve(t, plain, func(s stream) { s.begin().position(0); s.events(numbers(1, 400)...); s.stay() })
+		swarm := swarmFor(t, s, newPublished(), func(o *swarmOptions) { o.slowShare, o.slowBytesPerSecond = 1, rate })
+		until(t, "a greeting", func() bool { swarm.flush(); return swarm.totals.firstBlock.total == 1 })
+		if missing := swarm.complete(map[string]int64{"a": 400}, true, 30*time.Second); missing != 0 {
+			t.Errorf("%d B/s: %d are missing of none", rate, missing)
+		}
+		if missing := swarm.complete(map[string]int64{"a": 401}, true, 0); missing != 1 {
+			t.Errorf("%d B/s: %d are missing instead of 1", rate, missing)
+		}
+		if c := swarm.now(); c.events != 400 || c.lost != 1 {
+			t.Errorf("%d B/s: %+v", rate, c)
+		}
+	}
+}
+
 func TestEachClientHasItsTopicsTokenAndSource(t *testing.T) {
 	s := serve(t, plain, func(s stream) { s.begin().position(0); s.events(1); s.stay() })
 	swarm := swarmFor(t, s, nil, func(o *swarmOptions) {

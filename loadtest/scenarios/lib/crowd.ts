@@ -1,9 +1,13 @@
 import { check } from 'k6'
 import sse, { type Publisher, type PublishResult, type Swarm, type SwarmResult } from 'k6/x/sse'
 
-/** Topics of this run alone, so that nobody else's events are counted. */
+/** A token for topics of this virtual user in this run alone, so that nobody else's events are counted. */
+export function runName(): string {
+  return `${sse.runId}-${__VU}`
+}
+
 export function topicsOf(count: number, kind = 'load'): string[] {
-  return Array.from({ length: count }, (_, i) => `${kind}.${sse.runId}.${i}`)
+  return Array.from({ length: count }, (_, i) => `${kind}.${runName()}.${i}`)
 }
 
 /** Waits until the swarm is open; all of its clients must be. */

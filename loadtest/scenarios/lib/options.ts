@@ -1,5 +1,5 @@
 import type { Options } from 'k6/options'
-import { number } from './settings.ts'
+import { number, runners } from './settings.ts'
 
 /** Bounds that a scenario sets itself; each can be set from the environment. */
 export interface Bounds {
@@ -16,8 +16,8 @@ export interface Bounds {
 type Thresholds = NonNullable<Options['thresholds']>
 
 /**
- * The options of a scenario that runs once, in one virtual user: its clients are the swarm's, not k6's. What is promised
- * without condition is a threshold in every scenario.
+ * The options of a scenario that runs once, in one virtual user per runner: its clients are the swarm's, not k6's. What
+ * is promised without condition is a threshold in every scenario.
  */
 export function scenarioOptions(name: string, bounds: Bounds, more: Thresholds = {}): Options {
   const resumeOk = bounds.resumeOk === undefined ? undefined : number('MIN_RESUME_OK', bounds.resumeOk)
@@ -25,7 +25,7 @@ export function scenarioOptions(name: string, bounds: Bounds, more: Thresholds =
     scenarios: {
       [name]: {
         executor: 'per-vu-iterations',
-        vus: 1,
+        vus: runners,
         iterations: 1,
         maxDuration: '48h',
         gracefulStop: '30s',

@@ -22,7 +22,8 @@ interface Verdict {
 
 /**
  * `handleSummary` of a scenario: a self-contained page, a JSON file beside it, and a few lines on the terminal.
- * They go to REPORT_DIR (which must exist) as REPORT_NAME.
+ * They go to REPORT_DIR (which must exist) as REPORT_NAME. With REPORT=log the summary goes to the terminal as one
+ * line instead, where `loadtest/verdict.ts` finds it in the logs of a cluster's runners.
  */
 export function summaryOf(scenario: string, question: string): (data: SummaryData) => Record<string, string> {
   return (data) => {
@@ -39,10 +40,14 @@ export function summaryOf(scenario: string, question: string): (data: SummaryDat
       swarms: sse.results(),
       metrics: Object.fromEntries(
         Object.entries(data.metrics)
-          .filter(([name]) => /^(sse_|breakpoint_)/.test(name))
+          .filter(([name]) => /^(sse_|breakpoint_|checks$)/.test(name))
           .map(([name, metric]) => [name, metric.values]),
       ),
       timeline: sse.timeline(),
+    }
+    if (text('REPORT', 'files') === 'log') {
+      const { timeline: _, ...rest } = summary
+      return { stdout: `\n${lines(summary).join('\n')}\n\nk6-summary ${JSON.stringify(rest)}\n` }
     }
     const base = `${text('REPORT_DIR', '.')}/${text('REPORT_NAME', scenario)}`
     return {

@@ -13,6 +13,14 @@ export function number(name: string, otherwise: number, least = 0): number {
   return value
 }
 
+/** k6 processes (runners) that share a test, as with the k6-operator; each has one virtual user. */
+export const runners = number('RUNNERS', 1, 1)
+
+/** This runner's part of a number that is given for the whole test. */
+export function share(name: string, otherwise: number, least = 0): number {
+  return Math.max(least, Math.ceil(number(name, otherwise, least) / runners))
+}
+
 /** Milliseconds of a duration such as `90s`, `1m30s` or `250ms`. @throws when it is none. */
 export function durationMs(value: string): number {
   const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
