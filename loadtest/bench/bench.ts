@@ -87,6 +87,12 @@ export class Bench {
     return this.start(this.generator, ['subscribe', ...options(values)], 'generator subscribe', 1)
   }
 
+  /** The same for a crowd that must not take the core from those who measure beside it. */
+  subscribeNicely(values: Values): Child {
+    const args = ['-n', '19', this.generator, 'subscribe', ...options(values)]
+    return this.start('nice', args, 'generator subscribe', 1)
+  }
+
   /** Another program beside the generator. */
   run(command: string, args: string[]): Child {
     return this.start(command, args, command, 1)

@@ -82,7 +82,12 @@ export const gatewaySettings = Type.Object({
     'Events read back at start, so that clients of another pod resume from memory.',
   ),
   REPLAY_SWEEPS: whole(4, 1, 64, 'Reads of the stream at a time for clients that are further behind.'),
-  REPLAY_PAGE_BYTES: whole(262_144, 16_384, 16 * mebibyte, 'Memory of one such read.'),
+  REPLAY_PAGE_BYTES: whole(
+    16_384,
+    4_096,
+    16 * mebibyte,
+    'Memory of one such read. Larger pages replay faster, and live streams wait longer beside them: with 1,000 clients replaying 100,000 events each, 16 KB gave 5.0 million events/s and a live p99 of 10 ms, 64 KB 6.5 million and 23 ms.',
+  ),
   MAX_UNSENT_BYTES: whole(
     64 * mebibyte,
     mebibyte,

@@ -20,6 +20,8 @@ const sliceMs = 8
  * slices of 8 ms, 2,000 that came at 400/s into 500,000 deliveries/s waited 6 s on average for their first block.
  */
 const arrivalSliceMs = 1
+/** While only catching up is to be done: the next event should not wait long. */
+const catchUpSliceMs = 2
 
 /**
  * Drives the router. Everything that arrived in one turn of the event loop goes out together, in slices that let
@@ -70,7 +72,7 @@ export class Flusher {
   private run(): void {
     const { router } = this.options
     let now = performance.now()
-    const end = now + (this.arrivals ? arrivalSliceMs : sliceMs)
+    const end = now + (this.arrivals ? arrivalSliceMs : router.flushing ? sliceMs : catchUpSliceMs)
     this.arrivals = false
     for (; router.busy && now < end; now = performance.now()) {
       const { boundary } = router

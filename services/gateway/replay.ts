@@ -29,7 +29,12 @@ export interface ReplayOptions extends PageSource {
 /** How long a sweep waits for readers that push back before it goes on without them. */
 const patienceMs = 250
 /** How long all sweeps together may write in one turn of the event loop: live streams wait so long. */
-const sliceMs = 2
+const sliceMs = 0.5
+/**
+ * Readers of a page that may push back at a time: what their sockets still hold is written by the kernel's word, in one
+ * go for all that drained, and live streams wait for it.
+ */
+const maxPushing = 4
 
 /**
  * Reads the stream for subscribers whose position has fallen off the recent log. A sweep is like a lift: it begins at
@@ -181,6 +186,7 @@ export class Replay {
   private async serve(plan: SweepPlan, page: Page): Promise<void> {
     const { generation } = this
     const served: Subscriber[] = []
+    let pushing: Subscriber[] = []
     for (const subscriber of [...this.idle()]) {
       // Not from `page.floor`: what `tellExpired` has passed over, a reader that was blocked then must be told first.
       const { position } = subscriber
@@ -192,7 +198,11 @@ export class Replay {
       served.push(subscriber)
       if (chunk.bytes) {
         this.options.onDelivered(chunk.events, chunk.bytes.length)
-        if (!subscriber.write(chunk.bytes)) this.block(subscriber)
+        if (!subscriber.write(chunk.bytes)) {
+          this.block(subscriber)
+          pushing.push(subscriber)
+          if (pushing.length >= maxPushing) pushing = await this.waitForOne(pushing)
+        }
         if (performance.now() >= this.turnEnds) await this.nextTurn()
         if (generation !== this.generation) return
       }
@@ -238,9 +248,20 @@ export class Replay {
     return now - (this.askedAt.get(subscriber) ?? now)
   }
 
+  /** Returns those that still push back; none when all are so slow that the others should not wait for them. */
+  private async waitForOne(pushing: readonly Subscriber[]): Promise<Subscriber[]> {
+    const left = () => pushing.filter((subscriber) => this.blocked.has(subscriber))
+    await this.waitForDrains(() => left().length < pushing.length)
+    return left().length < pushing.length ? left() : []
+  }
+
   private async waitForReaders(served: readonly Subscriber[]): Promise<void> {
+    await this.waitForDrains(() => !served.some((subscriber) => this.blocked.has(subscriber)))
+  }
+
+  private async waitForDrains(enough: () => boolean): Promise<void> {
     const end = performance.now() + patienceMs
-    while (served.some((subscriber) => this.blocked.has(subscriber)) && performance.now() < end) {
+    while (!enough() && performance.now() < end) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, end - performance.now())
         this.wake.push(() => {

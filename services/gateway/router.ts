@@ -173,31 +173,28 @@ export class Router {
 
   /** True when `step` has something to do. */
   get busy(): boolean {
-    return (
-      this.flush !== undefined ||
-      this.heartbeatDue ||
-      this.boundary < this.log.head ||
-      this.behindIndex < this.behind.length
-    )
+    return this.flushing || this.behindIndex < this.behind.length
   }
 
-  /** Does up to about `budget` writes, flushes before catching up, and returns how many it did. */
-  step(budget: number): number {
+  /** True while live streams wait for something. */
+  get flushing(): boolean {
+    return this.flush !== undefined || this.heartbeatDue || this.boundary < this.log.head
+  }
+
+  /** Does up to about `budget` small writes, or as much work: flushes first, then catching up. */
+  step(budget: number): void {
     let left = budget
-    if (!this.flush && (this.heartbeatDue || this.boundary < this.log.head)) this.beginFlush()
+    if (!this.flush && this.flushing) this.beginFlush()
     if (this.flush) left = this.continueFlush(this.flush, left)
     // Catching up gets a share even when flushes never end.
-    const pages = Math.max(left, budget >> 2)
-    let read = 0
-    while (read < pages && this.behindIndex < this.behind.length) {
-      this.catchUp(this.behind[this.behindIndex++] as Subscriber)
-      read++
+    left = Math.max(left, budget >> 2)
+    while (left > 0 && this.behindIndex < this.behind.length) {
+      left -= this.catchUp(this.behind[this.behindIndex++] as Subscriber)
     }
     if (this.behindIndex > 1024 || this.behindIndex === this.behind.length) {
       this.behind.splice(0, this.behindIndex)
       this.behindIndex = 0
     }
-    return budget - left + read
   }
 
   private beginFlush(): void {
@@ -221,14 +218,16 @@ export class Router {
     return left
   }
 
-  private catchUp(subscriber: Subscriber): void {
-    if (subscriber.state !== 'behind') return
+  /** Returns what it took, in small writes. */
+  private catchUp(subscriber: Subscriber): number {
+    if (subscriber.state !== 'behind') return 1
     if (subscriber.position < this.log.floor) this.resume(subscriber)
     else if (subscriber.position >= this.boundary) this.enterLive(subscriber)
-    else this.readOn(subscriber)
+    else return this.readOn(subscriber)
+    return 1
   }
 
-  private readOn(subscriber: Subscriber): void {
+  private readOn(subscriber: Subscriber): number {
     const chunk = this.log.read(subscriber.group.topics, subscriber.position, this.boundary)
     subscriber.position = chunk.position
     if (chunk.bytes) {
@@ -237,11 +236,12 @@ export class Router {
       this.counters.deliveredBytes += chunk.bytes.length
       if (!subscriber.write(chunk.bytes)) {
         this.block(subscriber)
-        return
+        return smallWrites(chunk.bytes.length)
       }
     }
     if (subscriber.position >= this.boundary) this.enterLive(subscriber)
     else this.behind.push(subscriber)
+    return smallWrites(chunk.bytes?.length ?? 0)
   }
 
   private enterLive(subscriber: Subscriber): void {
@@ -271,4 +271,9 @@ export class Router {
       this.early.delete(subscriber)
     }
   }
+}
+
+/** As how many small writes one of so many bytes counts: 64 KB to a socket take some ten times as long as 200 bytes. */
+function smallWrites(bytes: number): number {
+  return 1 + (bytes >> 13)
 }
