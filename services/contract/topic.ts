@@ -35,7 +35,7 @@ export function hasWildcard(pattern: string): boolean {
  * and `orders.*` does not cover `orders.>`. With a plain topic as `wanted` this is the match itself.
  */
 export function covers(granted: string, wanted: string): boolean {
-  if (granted === wanted) return true
+  if (granted === wanted || granted === '>') return true
   const grantedTokens = granted.split('.')
   const wantedTokens = wanted.split('.')
   for (let i = 0; i < grantedTokens.length; i++) {
@@ -51,6 +51,7 @@ export function covers(granted: string, wanted: string): boolean {
 
 /** Drops patterns that another one of the list covers, and sorts: equal wishes become equal lists. */
 export function normalisePatterns(patterns: readonly string[]): string[] {
+  if (patterns.length === 1) return [...patterns]
   const distinct = [...new Set(patterns)].sort()
   if (!distinct.some(hasWildcard)) return distinct
   return distinct.filter((pattern) => !distinct.some((other) => other !== pattern && covers(other, pattern)))

@@ -25,8 +25,6 @@ interface HttpSocket extends Socket {
   _handle?: { writeQueueSize?: number } | null
 }
 
-const httpEvents = ['data', 'end', 'close', 'drain', 'error', 'timeout', 'resume', 'pause'] as const
-
 /**
  * Takes the socket of a request out of the HTTP server’s hands: from here on it is the caller’s, with no listeners.
  * What the client still sends must be read by the caller.
@@ -44,7 +42,7 @@ export function takeSocket(
     return { socket, released: false }
   }
   response.detachSocket(socket)
-  for (const event of httpEvents) socket.removeAllListeners(event)
+  socket.removeAllListeners()
   parser.unconsume()
   // Callbacks that hold the server and the request (numbered properties of Node’s HTTPParser).
   for (let i = 0; i < 8; i++) (parser as Record<number, unknown>)[i] = null
