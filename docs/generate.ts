@@ -1,7 +1,7 @@
 /**
  * Writes what the documentation repeats of the code, and checks what it says of it.
  *
- *   node docs/generate.ts          writes docs/settings.md and docs/metrics.md
+ *   node docs/generate.ts          writes docs/settings.md, docs/metrics.md and the tables of docs/capacity.md
  *   node docs/generate.ts --check  fails when they, or the README’s statements, no longer fit the code
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -17,6 +17,7 @@ import { proberSettings } from '../services/prober/config.ts'
 import { createProbeMetrics } from '../services/prober/metrics.ts'
 import { publisherSettings } from '../services/publisher/config.ts'
 import { PublishMetrics } from '../services/publisher/metrics.ts'
+import { capacityPage } from './capacity.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -131,7 +132,11 @@ function nodeOptionFaults(): string[] {
     .map(([path, text]) => `${path} must start the gateway with \`${text}\``)
 }
 
-const pages = { 'docs/settings.md': settingsPage(), 'docs/metrics.md': await metricsPage() }
+const pages = {
+  'docs/settings.md': settingsPage(),
+  'docs/metrics.md': await metricsPage(),
+  'docs/capacity.md': capacityPage(read('docs/capacity.md')),
+}
 if (process.argv.includes('--check')) {
   const stale = Object.entries(pages)
     .filter(([path, text]) => !existsSync(join(root, path)) || read(path) !== text)
