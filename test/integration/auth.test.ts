@@ -75,7 +75,11 @@ describe('a token', () => {
     ['is no token', () => 'nonsense', /not valid/],
     ['has expired', () => signToken(secret, { subscribe: granted, expiresIn: -5 }), /expired/],
     ['never expires', () => signToken(secret, { subscribe: granted, expiresIn: null }), /exp/],
-    ['is not valid yet', () => signToken(secret, { subscribe: granted, claims: { nbf: now + 600 } }), /will be active/],
+    [
+      'is not valid yet',
+      () => signToken(secret, { subscribe: granted, claims: { nbf: now + 600 } }),
+      /will be active/,
+    ],
     [
       'is signed with another secret',
       () => signToken(`other-${secret}`, { subscribe: granted }),
