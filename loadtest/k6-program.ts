@@ -9,21 +9,31 @@ const root = join(import.meta.dirname, '..')
 const extension = join(root, 'loadtest/extension')
 const reports = join(root, 'loadtest/reports')
 
-/** How k6 with the extension is started here; arguments of k6 follow. Paths are relative to the checkout. */
+/** How k6 with the extension is started here. */
 export interface K6Program {
-  command: string[]
+  /**
+   * Command and arguments, which arguments of k6 follow; paths in them are relative to the checkout. The settings with
+   * these names reach the scripts, with the values that the process has.
+   */
+  command(settings: string[]): string[]
   how: 'go' | 'docker'
 }
 
 /**
  * k6 with the extension: built by Go into `.tools/k6` (once per state of the sources), else as an image where Docker
- * answers. @throws saying what to install where neither is there.
+ * answers. K6_FROM=docker takes the image even where Go is. @throws saying what to install where neither is there.
  */
 export async function provideK6(say: (text: string) => void): Promise<K6Program> {
   const hash = await hashOfSources()
-  const go = onPath('go', ['/usr/local/go/bin'])
-  if (go) return { command: [await buildWithGo(go, hash, say)], how: 'go' }
-  if (await dockerAnswers()) return { command: await buildImage(hash, say), how: 'docker' }
+  const go = process.env.K6_FROM === 'docker' ? undefined : onPath('go', ['/usr/local/go/bin'])
+  if (go) {
+    const program = await buildWithGo(go, hash, say)
+    return { command: () => [program], how: 'go' }
+  }
+  if (await dockerAnswers()) {
+    const image = await buildImage(hash, say)
+    return { command: (settings) => inContainer(image, settings), how: 'docker' }
+  }
   throw new Error('k6 is built with Go 1.26 or newer, or in Docker; neither is here. Install one of them.')
 }
 
@@ -60,24 +70,31 @@ async function dockerAnswers(): Promise<boolean> {
   return !(await execa('docker', ['info'], { reject: false })).failed
 }
 
-async function buildImage(hash: string, say: (text: string) => void): Promise<string[]> {
+async function buildImage(hash: string, say: (text: string) => void): Promise<string> {
   const image = `sse-cluster-k6:${hash}`
   if ((await execa('docker', ['image', 'inspect', image], { reject: false })).failed) {
     say(`building the image ${image} (some minutes the first time)`)
     const file = join(root, 'deploy/images/k6.Dockerfile')
-    const result = await execa('docker', ['build', '-f', file, '-t', image, root], {
+    // For machines behind a module proxy of their own.
+    const proxies = ['GOPROXY', 'GOSUMDB'].filter((name) => process.env[name])
+    const more = [
+      ...proxies.flatMap((name) => ['--build-arg', name]),
+      ...(process.env.K6_BUILD_OPTIONS?.split(' ') ?? []),
+    ]
+    const result = await execa('docker', ['build', ...more, '-f', file, '-t', image, root], {
       reject: false,
       all: true,
     })
     if (result.failed) throw new Error(`The image could not be built:\n${result.all}`)
   }
-  // Settings reach k6 by their names; the values are those of this process.
-  const settings = Object.keys(process.env).filter(
-    (name) => /^[A-Z][A-Z0-9_]*$/.test(name) && name !== 'PATH',
-  )
+  return image
+}
+
+/** The scripts are those of the checkout, and reports belong to who runs this. Go raises the limit of descriptors. */
+function inContainer(image: string, settings: string[]): string[] {
   const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`
   return [
-    ...['docker', 'run', '--rm', '--network=host', '--ulimit=nofile=1048576', `--user=${user}`],
+    ...['docker', 'run', '--rm', '--network=host', `--user=${user}`],
     ...settings.flatMap((name) => ['--env', name]),
     ...['--volume', `${join(root, 'loadtest')}:/load/loadtest:ro`],
     ...['--volume', `${reports}:/load/${relative(root, reports)}`, '--workdir=/load', image],

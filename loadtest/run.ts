@@ -24,14 +24,12 @@ async function run(): Promise<number> {
   const reports = 'loadtest/reports'
   await mkdir(join(root, reports), { recursive: true })
   warnOfDescriptors()
-  const [command, ...first] = k6.command as [string, ...string[]]
+  const given = await givenSettings(file)
+  const k6Settings = { K6_AUTO_EXTENSION_RESOLUTION: 'false', ...remoteWriteSettings() }
+  const ownOfK6 = Object.keys({ ...process.env, ...k6Settings }).filter((key) => key.startsWith('K6_'))
+  const [command, ...first] = k6.command([...given, ...ownOfK6]) as [string, ...string[]]
   const name = `${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-')}-${scenario}`
-  // The container's command line is fixed before these are known, so they go as arguments.
-  const settings = {
-    REPORT_DIR: reports,
-    REPORT_NAME: name,
-    REPORT_SETTINGS: (await givenSettings(file)).join(','),
-  }
+  const settings = { REPORT_DIR: reports, REPORT_NAME: name, REPORT_SETTINGS: given.join(',') }
   const result = await execa(
     command,
     [
@@ -44,7 +42,7 @@ async function run(): Promise<number> {
     ],
     {
       cwd: root,
-      env: { K6_AUTO_EXTENSION_RESOLUTION: 'false', ...remoteWriteSettings() },
+      env: k6Settings,
       stdio: 'inherit',
       reject: false,
     },

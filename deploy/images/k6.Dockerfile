@@ -3,17 +3,24 @@
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
+# A module proxy and checksum database of your own, where the public ones can't be reached.
+ARG GOPROXY=https://proxy.golang.org,direct
+ARG GOSUMDB=sum.golang.org
 # The modules first: they change seldom, and are most of the work.
 COPY loadtest/extension/go.mod loadtest/extension/go.sum ./
 RUN go mod download
 COPY loadtest/extension ./
-RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /k6 .
+RUN CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags='-s -w' -o /k6 .
+COPY loadtest/scenarios /scenarios
+# A checkout may be readable for its owner only; the image is for everybody.
+RUN chmod -R a+rX,go-w /scenarios
 
-FROM scratch
+# Not `scratch`: the k6-operator starts k6 from a shell.
+FROM debian:bookworm-slim
 # What k6 checks certificates with, and a user that is not root.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /k6 /usr/bin/k6
-COPY loadtest/scenarios /load/loadtest/scenarios
+COPY --from=build /scenarios /load/loadtest/scenarios
 # k6 must not look for programs with other extensions on the network.
 ENV K6_AUTO_EXTENSION_RESOLUTION=false K6_NO_USAGE_REPORT=true
 USER 65532:65532

@@ -11,7 +11,15 @@ import sse, { type Swarm } from 'k6/x/sse'
 import { allOpen, topicsOf } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
-import { clientSettings, duration, durationMs, number, publisherSettings, share, text } from './lib/settings.ts'
+import {
+  clientSettings,
+  duration,
+  durationMs,
+  number,
+  publisherSettings,
+  share,
+  text,
+} from './lib/settings.ts'
 
 const lastGoodRate = new Gauge('breakpoint_rate')
 const lastGoodConnections = new Gauge('breakpoint_connections')

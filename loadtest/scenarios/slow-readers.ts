@@ -23,7 +23,14 @@ export const options = {
 export default async function slowReaders(): Promise<void> {
   const topics = topicsOf(1)
   const open = (name: string, count: number, more: object) =>
-    sse.open({ ...clientSettings(), name, topics, connections: count, rampPerSecond: share('RAMP', 1000), ...more })
+    sse.open({
+      ...clientSettings(),
+      name,
+      topics,
+      connections: count,
+      rampPerSecond: share('RAMP', 1000),
+      ...more,
+    })
   const swarms = [
     open('fast', connections - slow, {}),
     open('slow', slow, { slow: { bytesPerSecond: number('SLOW_BYTES', 200) } }),

@@ -1,6 +1,5 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type K6Program, provideK6 } from '../../loadtest/k6-program.ts'
@@ -23,7 +22,7 @@ interface Run {
   output: string
   failed: string[]
   metrics: Record<string, Record<string, number>>
-  swarms: { events: number; reconnects: number; open: number }[]
+  swarms: { connections: number; events: number; reconnects: number; open: number }[]
   page: string
 }
 
@@ -32,27 +31,34 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
   let reports: string
 
   beforeAll(async () => {
-    reports = await mkdtemp(join(tmpdir(), 'sse-cluster-load-'))
+    // Within what a container sees of the checkout.
+    await mkdir(join(root, 'loadtest/reports'), { recursive: true })
+    reports = relative(root, await mkdtemp(join(root, 'loadtest/reports/test-')))
     cluster = await WebCluster.start()
   })
 
   afterAll(async () => {
     await cluster?.stop()
-    await rm(reports, { recursive: true, force: true })
+    await rm(join(root, reports), { recursive: true, force: true })
   })
 
   /** Runs a scenario in a short form; bounds on time are wide, since this is not about speed. */
-  async function load(scenario: string, settings: Record<string, string | number>, url = cluster.url) {
-    const [command, ...first] = (k6 as K6Program).command as [string, ...string[]]
+  async function load(
+    scenario: string,
+    settings: Record<string, string | number>,
+    { url = cluster.url, k6Arguments = [] as string[], name = scenario } = {},
+  ) {
+    const [command, ...first] = (k6 as K6Program).command([]) as [string, ...string[]]
     const env = {
       ...{ BASE_URL: url, CONNECTIONS: 50, TOPICS: 20, RATE: 20, DURATION: '2s', P99_MS: 60_000 },
-      ...{ CONNECT_P99_MS: 60_000, REPORT_DIR: reports, REPORT_NAME: scenario, ...settings },
+      ...{ CONNECT_P99_MS: 60_000, REPORT_DIR: reports, REPORT_NAME: name, ...settings },
     }
     const result = await execa(
       command,
       [
         ...[...first, 'run', '--no-usage-report', '--quiet', '--address=127.0.0.1:0'],
-        ...Object.entries(env).flatMap(([name, value]) => ['-e', `${name}=${value}`]),
+        ...Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]),
+        ...k6Arguments,
         `loadtest/scenarios/${scenario}.ts`,
       ],
       {
@@ -64,7 +70,7 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
       },
     )
     const output = String(result.all)
-    const text = await readFile(join(reports, `${scenario}.json`), 'utf8').catch(() => {
+    const text = await readFile(join(root, reports, `${name}.json`), 'utf8').catch(() => {
       throw new Error(`k6 left no summary:\n${output}`)
     })
     const summary = JSON.parse(text) as Run & { verdicts: Verdict[] }
@@ -73,7 +79,7 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
       ...summary,
       output,
       failed: summary.verdicts.filter(({ ok }) => !ok).map(({ metric, bound }) => `${metric} ${bound}`),
-      page: await readFile(join(reports, `${scenario}.html`), 'utf8'),
+      page: await readFile(join(root, reports, `${name}.html`), 'utf8'),
     }
   }
 
@@ -116,10 +122,39 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
     expect(quiet.failed).toEqual(['checks rate==1'])
   })
 
+  it('breakpoint breaks where the gateways are full, and reports the last good step', async () => {
+    const small = await WebCluster.start({ gatewaySettings: { MAX_CONNECTIONS: 60 } })
+    try {
+      const steps = { STEP_BY: 'connections', STEP_FACTOR: 2, STEPS: 4, STEP_DURATION: '2s' }
+      const run = await load('breakpoint', steps, { url: small.url })
+      expect(run.failed, run.output).toEqual([])
+      expect(run.output).toMatch(/step 3: 200 clients, 20 events\/s: breaks, 60 % delivered in time/)
+      expect(run.metrics.breakpoint_connections?.value).toBe(100)
+    } finally {
+      await small.stop()
+    }
+  })
+
+  it('the runners of a test share its clients, and are judged together', async () => {
+    // As the k6-operator starts them.
+    const segment = (part: string) => ['--execution-segment', part, '--execution-segment-sequence', '0,1/2,1']
+    const runs = await Promise.all(
+      ['0:1/2', '1/2:1'].map((part, i) =>
+        load('fanout', { RUNNERS: 2, CONNECTIONS: 60 }, { k6Arguments: segment(part), name: `runner-${i}` }),
+      ),
+    )
+    expect(runs.map(({ swarms }) => swarms.map(({ connections }) => connections))).toEqual([[30], [30]])
+    const files = [0, 1].map((i) => join(reports, `runner-${i}.json`))
+    const verdict = await execa(process.execPath, ['loadtest/verdict.ts', ...files], { cwd: root })
+    const events = runs.reduce((sum, { metrics }) => sum + (metrics.sse_events?.count ?? 0), 0)
+    expect(verdict.stdout).toContain('PASSED  fanout, 2 runners together')
+    expect(verdict.stdout).toContain(`✓ sse_events count>0 (${events.toLocaleString('en-US')})`)
+  })
+
   it('a gateway that drops every 1,000th event fails the run as lost', async () => {
     const faulty = await WebCluster.start({ gatewaySettings: defect({ DEFECT_DROP_EVERY: 1000 }) })
     try {
-      const run = await load('fanout', { RATE: 600, CONNECTIONS: 10 }, faulty.url)
+      const run = await load('fanout', { RATE: 600, CONNECTIONS: 10 }, { url: faulty.url })
       expect(run.failed).toEqual(['sse_lost count==0'])
       // One event is missing on each of the streams.
       expect(run.metrics.sse_lost?.count, run.output).toBe(10)
@@ -133,7 +168,7 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
     const faulty = await WebCluster.start({ gatewaySettings: defect({ DEFECT_REPEAT: 1 }) })
     try {
       const settings = { STORMS: 1, CALM: '1s', RETURN_WITHIN: '200ms', CONNECTIONS: 20 }
-      const run = await load('reconnect-storm', settings, faulty.url)
+      const run = await load('reconnect-storm', settings, { url: faulty.url })
       expect(run.failed, run.output).toEqual(['sse_duplicated count==0'])
       expect(run.metrics.sse_lost?.count).toBe(0)
     } finally {

@@ -198,16 +198,20 @@ async function untilAnotherLeads(url: string, name: string): Promise<void> {
 const hasNumber = (samples: { value: number }[]) => samples.some(({ value }) => !Number.isNaN(value))
 
 /** Storms of a small crowd: k6 writes what it measures into Prometheus, as loadtest/run.ts lets it. */
-async function runK6(
-  { command: [command = '', ...first] }: K6Program,
-  { cluster, prometheus }: WatchedCluster,
-) {
+async function runK6(k6: K6Program, { cluster, prometheus }: WatchedCluster) {
   const reports = await mkdtemp(join(tmpdir(), 'sse-cluster-k6-'))
   const settings = {
     ...{ BASE_URL: cluster.url, CONNECTIONS: 10, RATE: 20, STORMS: 2, CALM: '3s', RETURN_WITHIN: '1s' },
     ...{ P99_MS: 60_000, CONNECT_P99_MS: 60_000, REPORT_DIR: reports, REPORT_NAME: 'watched' },
   }
   const given = Object.entries(settings).flatMap(([name, value]) => ['-e', `${name}=${value}`])
+  const ownSettings = {
+    K6_AUTO_EXTENSION_RESOLUTION: 'false',
+    K6_PROMETHEUS_RW_SERVER_URL: `${prometheus.url}/api/v1/write`,
+    K6_PROMETHEUS_RW_TREND_STATS: 'p(50),p(90),p(99)',
+    K6_PROMETHEUS_RW_PUSH_INTERVAL: '1s',
+  }
+  const [command = '', ...first] = k6.command(Object.keys(ownSettings))
   const run = await execa(
     command,
     [
@@ -216,12 +220,7 @@ async function runK6(
     ],
     {
       cwd: join(import.meta.dirname, '../..'),
-      env: {
-        K6_AUTO_EXTENSION_RESOLUTION: 'false',
-        K6_PROMETHEUS_RW_SERVER_URL: `${prometheus.url}/api/v1/write`,
-        K6_PROMETHEUS_RW_TREND_STATS: 'p(50),p(90),p(99)',
-        K6_PROMETHEUS_RW_PUSH_INTERVAL: '1s',
-      },
+      env: ownSettings,
       reject: false,
       all: true,
     },

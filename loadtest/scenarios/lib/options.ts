@@ -22,6 +22,8 @@ type Thresholds = NonNullable<Options['thresholds']>
 export function scenarioOptions(name: string, bounds: Bounds, more: Thresholds = {}): Options {
   const resumeOk = bounds.resumeOk === undefined ? undefined : number('MIN_RESUME_OK', bounds.resumeOk)
   return {
+    // A development certificate; for streams and publishing.
+    insecureSkipTLSVerify: __ENV.INSECURE === '1',
     scenarios: {
       [name]: {
         executor: 'per-vu-iterations',

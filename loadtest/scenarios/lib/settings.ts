@@ -57,7 +57,6 @@ export function clientSettings() {
       http2: true,
       streamsPerConnection: number('STREAMS_PER_CONNECTION', 100, 1),
     }),
-    ...(__ENV.INSECURE === '1' && { tls: { insecureSkipVerify: true } }),
   }
 }
 
