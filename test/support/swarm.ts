@@ -111,9 +111,9 @@ export class Swarm {
   }
 
   /** Waits until every client has an open stream. */
-  async untilOpen(members = this.members): Promise<void> {
+  async untilOpen(members = this.members, timeoutMs = 60_000): Promise<void> {
     await waitUntil(() => members.every((member) => member.open), {
-      timeoutMs: 60_000,
+      timeoutMs,
       get what() {
         return `all streams to be open (${members.filter((member) => !member.open).length} are not)`
       },
