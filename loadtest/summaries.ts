@@ -51,8 +51,9 @@ export async function readSummary(file: string): Promise<Summary> {
 
 /** The summary in a runner's log (REPORT=log); undefined when the runner did not come to its end. */
 export function summaryInLog(log: string): Summary | undefined {
-  const line = log.split('\n').findLast((candidate) => candidate.startsWith('k6-summary '))
-  return line ? (JSON.parse(line.slice('k6-summary '.length)) as Summary) : undefined
+  const pieces = [...log.matchAll(/^k6-summary (\d+)\/(\d+) (.*)$/gm)]
+  const whole = pieces.length > 0 && pieces.length === Number(pieces[0]?.[2])
+  return whole ? (JSON.parse(pieces.map(([, , , piece]) => piece).join('')) as Summary) : undefined
 }
 
 /** Milliseconds within which that share of all durations is, to 1 %; undefined when there are none. */

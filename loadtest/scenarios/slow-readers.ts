@@ -49,4 +49,4 @@ export default async function slowReaders(): Promise<void> {
   await allDelivered(swarms, '180s')
 }
 
-export const handleSummary = summaryOf('slow-readers', 'Do slow readers harm the others?')
+export const handleSummary = summaryOf('slow-readers', 'Do slow readers harm the others, and get everything?')

@@ -3,6 +3,7 @@ import { join, relative } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type K6Program, provideK6 } from '../../loadtest/k6-program.ts'
+import { summaryInLog } from '../../loadtest/summaries.ts'
 import { WebCluster } from '../support/web-cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -42,18 +43,14 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
     await rm(join(root, reports), { recursive: true, force: true })
   })
 
-  /** Runs a scenario in a short form; bounds on time are wide, since this is not about speed. */
-  async function load(
-    scenario: string,
-    settings: Record<string, string | number>,
-    { url = cluster.url, k6Arguments = [] as string[], name = scenario } = {},
-  ) {
+  /** Runs k6 with a scenario in a short form; bounds on time are wide, since this is not about speed. */
+  async function runK6(scenario: string, settings: Record<string, string | number>, k6Arguments: string[]) {
     const [command, ...first] = (k6 as K6Program).command([]) as [string, ...string[]]
     const env = {
-      ...{ BASE_URL: url, CONNECTIONS: 50, TOPICS: 20, RATE: 20, DURATION: '2s', P99_MS: 60_000 },
-      ...{ CONNECT_P99_MS: 60_000, REPORT_DIR: reports, REPORT_NAME: name, ...settings },
+      ...{ BASE_URL: cluster.url, CONNECTIONS: 50, TOPICS: 20, RATE: 20, DURATION: '2s', P99_MS: 60_000 },
+      ...{ CONNECT_P99_MS: 60_000, REPORT_DIR: reports, ...settings },
     }
-    const result = await execa(
+    return await execa(
       command,
       [
         ...[...first, 'run', '--no-usage-report', '--quiet', '--address=127.0.0.1:0'],
@@ -69,6 +66,15 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
         timeout: 200_000,
       },
     )
+  }
+
+  /** Runs a scenario, and reads its report. */
+  async function load(
+    scenario: string,
+    settings: Record<string, string | number>,
+    { url = cluster.url, k6Arguments = [] as string[], name = scenario } = {},
+  ) {
+    const result = await runK6(scenario, { BASE_URL: url, REPORT_NAME: name, ...settings }, k6Arguments)
     const output = String(result.all)
     const text = await readFile(join(root, reports, `${name}.json`), 'utf8').catch(() => {
       throw new Error(`k6 left no summary:\n${output}`)
@@ -144,11 +150,19 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
       ),
     )
     expect(runs.map(({ swarms }) => swarms.map(({ connections }) => connections))).toEqual([[30], [30]])
+    expect(runs.map(({ failed }) => failed)).toEqual([[], []])
     const files = [0, 1].map((i) => join(reports, `runner-${i}.json`))
     const verdict = await execa(process.execPath, ['loadtest/verdict.ts', ...files], { cwd: root })
     const events = runs.reduce((sum, { metrics }) => sum + (metrics.sse_events?.count ?? 0), 0)
     expect(verdict.stdout).toContain('PASSED  fanout, 2 runners together')
     expect(verdict.stdout).toContain(`✓ sse_events count>0 (${events.toLocaleString('en-US')})`)
+  })
+
+  it('a runner without files leaves its summary in its log', async () => {
+    const { all } = await runK6('fanout', { REPORT: 'log' }, [])
+    const summary = summaryInLog(String(all))
+    expect(summary?.passed, all).toBe(true)
+    expect(summary?.swarms[0]?.events).toBe(summary?.metrics.sse_events?.count)
   })
 
   it('a gateway that drops every 1,000th event fails the run as lost', async () => {

@@ -94,8 +94,10 @@ describe('the verdict over several k6 processes', () => {
   })
 
   it('finds a runner’s summary in its log, and misses that of one that did not end', () => {
-    const log = `time="…" level=info\nk6-summary ${JSON.stringify(runner({ 1: 1 }))}\n`
-    expect(summaryInLog(log)?.scenario).toBe('fanout')
-    expect(summaryInLog('time="…" level=info\n')).toBeUndefined()
+    const json = JSON.stringify(runner({ 1: 1 }))
+    const lines = [`k6-summary 1/2 ${json.slice(0, 100)}`, 'time="…"', `k6-summary 2/2 ${json.slice(100)}`]
+    expect(summaryInLog(`${lines.join('\n')}\n`)?.scenario).toBe('fanout')
+    expect(summaryInLog(lines.slice(0, 2).join('\n'))).toBeUndefined()
+    expect(summaryInLog('time="…"\n')).toBeUndefined()
   })
 })

@@ -22,8 +22,8 @@ interface Verdict {
 
 /**
  * `handleSummary` of a scenario: a self-contained page, a JSON file beside it, and a few lines on the terminal.
- * They go to REPORT_DIR (which must exist) as REPORT_NAME. With REPORT=log the summary goes to the terminal as one
- * line instead, where `loadtest/verdict.ts` finds it in the logs of a cluster's runners.
+ * They go to REPORT_DIR (which must exist) as REPORT_NAME. With REPORT=log the summary goes to the terminal
+ * instead, where `loadtest/verdict.ts` finds it in the logs of a cluster's runners.
  */
 export function summaryOf(scenario: string, question: string): (data: SummaryData) => Record<string, string> {
   return (data) => {
@@ -47,7 +47,7 @@ export function summaryOf(scenario: string, question: string): (data: SummaryDat
     }
     if (text('REPORT', 'files') === 'log') {
       const { timeline: _, ...rest } = summary
-      return { stdout: `\n${lines(summary).join('\n')}\n\nk6-summary ${JSON.stringify(rest)}\n` }
+      return { stdout: `\n${[...lines(summary), '', ...logLines(JSON.stringify(rest))].join('\n')}\n` }
     }
     const base = `${text('REPORT_DIR', '.')}/${text('REPORT_NAME', scenario)}`
     return {
@@ -56,6 +56,16 @@ export function summaryOf(scenario: string, question: string): (data: SummaryDat
       stdout: `\n${lines(summary).join('\n')}\n\n  report   ${base}.html\n  summary  ${base}.json\n`,
     }
   }
+}
+
+/** Kubernetes cuts longer lines (16 KB), and puts others between the pieces. */
+const logLineLength = 8_000
+
+function logLines(json: string): string[] {
+  const pieces = Array.from({ length: Math.ceil(json.length / logLineLength) }, (_, i) =>
+    json.slice(i * logLineLength, (i + 1) * logLineLength),
+  )
+  return pieces.map((piece, i) => `k6-summary ${i + 1}/${pieces.length} ${piece}`)
 }
 
 type Summary = {
