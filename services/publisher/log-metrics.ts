@@ -100,19 +100,37 @@ export class LogMetrics {
   async read(source: LogSource, log: Log): Promise<void> {
     if (this.reading) return
     this.reading = true
+    await this.readStream(source, log)
+    await this.readAccount(source, log)
+    this.reading = false
+  }
+
+  private async readStream(source: LogSource, log: Log): Promise<void> {
     try {
       this.takeStream(await source.readStream(), Date.now())
-      this.takeAccount(await source.readAccount())
     } catch (error) {
       log.debug({ error: String(error) }, 'the log could not be read for its metrics')
       this.failures.inc()
-      for (const gauge of this.gauges) gauge.set(Number.NaN)
+      for (const gauge of this.gauges) if (!this.ofAccount.includes(gauge)) gauge.set(Number.NaN)
       this.replicaCurrent.reset()
       // Whoever asks about a stream is answered by its leader.
       this.leader.set(0)
-    } finally {
-      this.reading = false
     }
+  }
+
+  /** By itself: a NATS user may read the stream and not the account. */
+  private async readAccount(source: LogSource, log: Log): Promise<void> {
+    try {
+      this.takeAccount(await source.readAccount())
+    } catch (error) {
+      log.debug({ error: String(error) }, 'the account could not be read for its metrics')
+      this.failures.inc()
+      for (const gauge of this.ofAccount) gauge.set(Number.NaN)
+    }
+  }
+
+  private get ofAccount(): Gauge[] {
+    return [this.natsStorage, this.natsMemory, this.natsStreams, this.natsConsumers]
   }
 
   private takeStream(info: StreamInfo, nowMs: number): void {
