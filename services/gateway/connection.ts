@@ -133,9 +133,10 @@ export class Connection implements Subscriber {
     this.closeReason = reason
     const block = this.host.closingBlock(this, reason)
     if (!this.ended) this.socket.write(block)
-    this.socket.destroySoon()
     // A reader that takes nothing must not keep the socket for ever.
-    if (this.pushingBack) setTimeout(() => this.socket.destroy(), lastWordsMs).unref()
+    const stuck = this.socket.writableLength > 0
+    this.socket.destroySoon()
+    if (stuck) setTimeout(() => this.socket.destroy(), lastWordsMs).unref()
     this.finish()
   }
 

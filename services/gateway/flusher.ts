@@ -97,5 +97,13 @@ export class Flusher {
     }
     this.options.onFlush(performance.now() - begunAt, this.first - before)
     if (this.first === this.sequences.length) this.restart()
+    else if (this.first > 1_024) this.dropObserved()
+  }
+
+  /** Under lasting load there is always an event that waits, and the lists would never be empty. */
+  private dropObserved(): void {
+    this.sequences.splice(0, this.first)
+    this.times.splice(0, this.first)
+    this.first = 0
   }
 }

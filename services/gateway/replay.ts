@@ -35,6 +35,8 @@ const sliceMs = 0.5
  * go for all that drained, and live streams wait for it.
  */
 const maxPushing = 4
+/** A sweep that is further below than this is not waited for while another one may begin. */
+const nearEvents = 5_000
 
 /**
  * Reads the stream for subscribers whose position has fallen off the recent log. A sweep is like a lift: it begins at
@@ -120,12 +122,15 @@ export class Replay {
     })
   }
 
-  /** Those that can be written to and that no running sweep will reach: it has passed them, or reads other topics. */
+  /** Those that can be written to and that no running sweep will reach soon: it has passed them, or is far below. */
   private *unserved(): Iterable<Subscriber> {
     for (const subscriber of this.idle()) {
       let reached = false
-      for (const plan of this.running)
-        if (subscriber.position >= plan.afterSequence && serves(plan, subscriber)) reached = true
+      for (const plan of this.running) {
+        const distance = subscriber.position - plan.afterSequence
+        const soon = distance <= nearEvents || this.running.size >= this.options.maxSweeps
+        if (distance >= 0 && soon && serves(plan, subscriber)) reached = true
+      }
       if (!reached) yield subscriber
     }
   }
@@ -187,6 +192,8 @@ export class Replay {
     const { generation } = this
     const served: Subscriber[] = []
     let pushing: Subscriber[] = []
+    // Waited for in vain once: this page’s readers are slow, and the others should not wait for them again and again.
+    let patient = true
     for (const subscriber of [...this.idle()]) {
       // Not from `page.floor`: what `tellExpired` has passed over, a reader that was blocked then must be told first.
       const { position } = subscriber
@@ -200,8 +207,10 @@ export class Replay {
         this.options.onDelivered(chunk.events, chunk.bytes.length)
         if (!subscriber.write(chunk.bytes)) {
           this.block(subscriber)
-          pushing.push(subscriber)
-          if (pushing.length >= maxPushing) pushing = await this.waitForOne(pushing)
+          if (patient && pushing.push(subscriber) >= maxPushing) {
+            pushing = await this.waitForOne(pushing)
+            patient = pushing.length < maxPushing
+          }
         }
         if (performance.now() >= this.turnEnds) await this.nextTurn()
         if (generation !== this.generation) return
@@ -209,7 +218,7 @@ export class Replay {
     }
     plan.afterSequence = page.last
     this.handBack()
-    await this.waitForReaders(served)
+    if (patient) await this.waitForReaders(served)
   }
 
   private nextTurn(): Promise<void> {
@@ -248,11 +257,11 @@ export class Replay {
     return now - (this.askedAt.get(subscriber) ?? now)
   }
 
-  /** Returns those that still push back; none when all are so slow that the others should not wait for them. */
+  /** Waits until one of them has drained, but not for ever. Returns those that still push back. */
   private async waitForOne(pushing: readonly Subscriber[]): Promise<Subscriber[]> {
     const left = () => pushing.filter((subscriber) => this.blocked.has(subscriber))
     await this.waitForDrains(() => left().length < pushing.length)
-    return left().length < pushing.length ? left() : []
+    return left()
   }
 
   private async waitForReaders(served: readonly Subscriber[]): Promise<void> {
