@@ -1,5 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node'
+import {
+  type ConnectionOptions,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+} from '@nats-io/transport-node'
 import type { Log } from './log.ts'
 import { listOf } from './settings.ts'
 
@@ -10,6 +15,8 @@ export interface NatsSettings {
   NATS_PASSWORD: string
   NATS_CA_FILE: string
 }
+
+const retryMs = 250
 
 /**
  * Connects to NATS and never gives up: at start it waits for the first server, later it reconnects for ever.
@@ -22,14 +29,15 @@ export async function connectNats(
   log: Log,
   onChange: (connected: boolean) => void = () => undefined,
 ): Promise<NatsConnection> {
-  const connection = await connect({
+  const connection = await connectFirst(log, {
     name,
     servers: listOf(settings.NATS_URL),
-    waitOnFirstConnect: true,
     maxReconnectAttempts: -1,
+    // Else two refusals in a row, as of a server that is busy starting, would end the connection for good.
+    ignoreAuthErrorAbort: true,
     // Short and jittered: a log that is back must be read again within seconds, by all pods but not at once.
-    reconnectTimeWait: 250,
-    reconnectJitter: 250,
+    reconnectTimeWait: retryMs,
+    reconnectJitter: retryMs,
     // A server (or a balancer before it) that takes the connection and stays silent must not cost the default of 20 s.
     timeout: 2_000,
     // A dead link is noticed after two missed pings.
@@ -43,8 +51,29 @@ export async function connectNats(
     ...(settings.NATS_CA_FILE ? { tls: { caFile: settings.NATS_CA_FILE } } : {}),
   })
   onChange(true)
+  void connection.closed().then((error) => {
+    if (!error) return
+    // Nothing here can mend that; whoever runs the service starts it again.
+    log.fatal({ error: String(error) }, 'the connection to NATS ended for good')
+    process.exit(1)
+  })
   void followStatus(connection, log, onChange)
   return connection
+}
+
+/** Tries until a server takes the connection; says why not, once for each reason. */
+async function connectFirst(log: Log, options: ConnectionOptions): Promise<NatsConnection> {
+  for (let said = ''; ; ) {
+    try {
+      return await connect(options)
+    } catch (error) {
+      const reason = String(error)
+      if (reason !== said)
+        log.warn({ servers: options.servers, error: reason }, 'NATS can’t be reached yet; trying again')
+      said = reason
+      await new Promise((resolve) => setTimeout(resolve, retryMs * (1 + Math.random())))
+    }
+  }
 }
 
 async function followStatus(
