@@ -27,6 +27,8 @@ export interface LogState {
   firstSequence: number
   /** The newest sequence ever given, 0 for a new log. */
   lastSequence: number
+  /** Names of the servers whose copy of the log is known to be behind. */
+  behind: readonly string[]
 }
 
 const streamNotFound = 10059
@@ -50,7 +52,7 @@ export async function openLogStream(
 
 /** Reads the log's state. @throws when the stream does not exist or JetStream does not answer. */
 export async function readLogState(manager: JetStreamManager, name: string): Promise<LogState> {
-  return logState(await manager.streams.info(name))
+  return logState(requireLeader(await manager.streams.info(name)))
 }
 
 /**
@@ -84,7 +86,7 @@ export async function renewEpoch(
   name: string,
   knownEpoch: string,
 ): Promise<LogState> {
-  const info = await manager.streams.info(name)
+  const info = requireLeader(await manager.streams.info(name))
   if (epochOf(info) !== knownEpoch || !supportsMetadata(info)) return logState(info)
   return logState(await writeEpoch(manager, info, newEpoch()))
 }
@@ -96,11 +98,27 @@ export async function streamExists(manager: JetStreamManager, name: string): Pro
 
 async function streamInfo(manager: JetStreamManager, name: string): Promise<StreamInfo | undefined> {
   try {
-    return await manager.streams.info(name)
+    return requireLeader(await manager.streams.info(name))
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.code === streamNotFound) return undefined
+    if (isStreamMissing(error)) return undefined
     throw error
   }
+}
+
+/** True for the answer of a JetStream that has no such stream; not for one that does not answer. */
+export function isStreamMissing(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === streamNotFound
+}
+
+/**
+ * Between two leaders any replica answers for the stream (nats-server's jsStreamInfoRequest), with what it has applied
+ * so far: events that were acknowledged and delivered may be missing there, as after a rollback.
+ *
+ * @throws when the answer is not a leader's.
+ */
+function requireLeader(info: StreamInfo): StreamInfo {
+  if (info.cluster && !info.cluster.leader) throw new Error('the log has no leader right now')
+  return info
 }
 
 async function createStream(
@@ -163,5 +181,11 @@ function epochOf(info: StreamInfo): string {
 
 function logState(info: StreamInfo): LogState {
   const { first_seq: first, last_seq: last, messages } = info.state
-  return { epoch: epochOf(info), firstSequence: messages === 0 ? last + 1 : first, lastSequence: last }
+  const replicas = info.cluster?.replicas ?? []
+  return {
+    epoch: epochOf(info),
+    firstSequence: messages === 0 ? last + 1 : first,
+    lastSequence: last,
+    behind: replicas.filter(({ current }) => !current).map(({ name }) => name),
+  }
 }

@@ -2,6 +2,7 @@ import type { JetStreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Log } from '../common/log.ts'
 import {
+  isStreamMissing,
   type LogState,
   openLogStream,
   readLogState,
@@ -30,6 +31,8 @@ export interface LogTailOptions {
 const window = 4_096
 const retryMs = 250
 const missingStreamPatienceMs = 10_000
+/** Between the two looks that must both find the log rolled back. */
+const confirmMs = 1_000
 /** How often the log’s epoch is looked at: another pod may have found it rolled back and renewed it. */
 const checkMs = 5_000
 
@@ -177,26 +180,39 @@ export class LogTail {
 
   private async look(): Promise<LogState> {
     const { manager, settings, log } = this.options
-    if (this.epoch === '' || this.missingTooLong()) return await openLogStream(manager, settings, log)
+    if (this.epoch === '') return await openLogStream(manager, settings, log)
+    let state = await this.readState()
+    if (!(await this.rolledBack(state))) return state
+    // Not at the first sight of it: a leader that was just elected may have more to apply.
+    await new Promise((resolve) => setTimeout(resolve, confirmMs))
+    state = await this.readState()
+    if (!(await this.rolledBack(state))) return state
+    log.error(
+      { read: this.position, last: state.lastSequence },
+      'the log was rolled back; it gets a new epoch',
+    )
+    return await renewEpoch(manager, settings.STREAM_NAME, this.epoch)
+  }
+
+  /** The log's state; of a log that has been missing for long, or whose epoch is another one, after opening it. */
+  private async readState(): Promise<LogState> {
+    const { manager, settings, log } = this.options
     try {
-      const state = await readLogState(manager, settings.STREAM_NAME)
-      this.missingSince = undefined
+      const missing = this.missingTooLong()
+      const state = missing ? undefined : await readLogState(manager, settings.STREAM_NAME)
       // Who recreates a stream by hand gives it no epoch; opening writes one.
-      if (state.epoch !== this.epoch) return await openLogStream(manager, settings, log)
-      if (!(await this.rolledBack(state))) return state
-      log.error(
-        { read: this.position, last: state.lastSequence },
-        'the log was rolled back; it gets a new epoch',
-      )
-      return await renewEpoch(manager, settings.STREAM_NAME, this.epoch)
+      const opened = state?.epoch === this.epoch ? state : await openLogStream(manager, settings, log)
+      this.missingSince = undefined
+      return opened
     } catch (error) {
-      this.missingSince ??= performance.now()
+      if (isStreamMissing(error)) this.missingSince ??= performance.now()
       throw error
     }
   }
 
   /** A log that was rolled back may have grown past our position since: then another event stands there. */
   private async rolledBack(state: LogState): Promise<boolean> {
+    if (state.epoch !== this.epoch) return false
     if (state.lastSequence < this.position) return true
     if (this.positionTimeMs === undefined || state.firstSequence > this.position) return false
     const { manager, settings } = this.options

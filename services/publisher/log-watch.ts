@@ -17,6 +17,8 @@ export interface WatchSettings extends StreamSettings {
 }
 
 const recreateAfterMs = 1_500
+/** Between the two looks that must both find the log rolled back. */
+const confirmMs = 1_000
 
 /**
  * Knows which incarnation of the log an acknowledged sequence belongs to, so that the ids given out are true.
@@ -158,8 +160,14 @@ export class LogWatch {
     const { STREAM_NAME: name } = this.settings
     const reached = this.reached
     if (this.epoch !== undefined) await this.waitForDeletion(manager)
+    const rolledBack = () => state.epoch === this.epoch && state.lastSequence < reached
     let state = await openLogStream(manager, this.settings, this.log)
-    if (state.epoch === this.epoch && state.lastSequence < reached) {
+    if (rolledBack()) {
+      // Not at the first sight of it: a leader that was just elected may have more to apply.
+      await new Promise((resolve) => setTimeout(resolve, confirmMs))
+      state = await openLogStream(manager, this.settings, this.log)
+    }
+    if (rolledBack()) {
       this.log.warn({ stream: name, reached, last: state.lastSequence }, 'the log was rolled back')
       state = await renewEpoch(manager, name, state.epoch)
     }

@@ -28,6 +28,28 @@ const recreate = async () => {
   // By hand, as an operator might: nobody thinks of an epoch.
   await writer.manager.streams.add({ name: 'EVENTS', subjects: ['events.>'] })
 }
+/** Stops the log, for `awayMs` at least, and starts it as it was when `backup` was made. */
+const restore = async (backup: string, awayMs = 0) => {
+  await lab.nats.kill()
+  const gone = performance.now()
+  await rm(lab.nats.storeDir, { recursive: true })
+  await cp(backup, lab.nats.storeDir, { recursive: true })
+  await rm(backup, { recursive: true })
+  await waitUntil(() => performance.now() - gone > awayMs, {
+    what: 'time to pass',
+    timeoutMs: awayMs + 5_000,
+  })
+  await lab.nats.restart()
+  await writer.untilBack()
+}
+const makeBackup = async () => {
+  await lab.nats.kill()
+  const backup = `${lab.nats.storeDir}-backup`
+  await cp(lab.nats.storeDir, backup, { recursive: true })
+  await lab.nats.restart()
+  await writer.untilBack()
+  return backup
+}
 /** Checks that the gap came after `before` events and that everything after it is `numbers`, under one new epoch. */
 async function toldOfReset(client: SseClient, before: number, numbers: number[]): Promise<void> {
   const gap = await client.untilControl('$gap')
@@ -91,23 +113,14 @@ test('a log that was rolled back gets a new epoch, and everybody is told', async
   const live = await lab.liveClient(gateway, ['a'])
   const old = await writer.numbered(5, 'a')
   await live.untilCount(5)
-  await lab.nats.kill()
-  const backup = `${lab.nats.storeDir}-backup`
-  await cp(lab.nats.storeDir, backup, { recursive: true })
-  await lab.nats.restart()
-  await writer.untilBack()
+  const backup = await makeBackup()
   await writer.numbered(5, 'a')
   await live.untilCount(10)
   const known = await epoch()
   const returning = await lab.client(gateway, { topics: ['a'], lastEventId: live.events[6]?.id as string })
   await returning.untilCount(3)
   returning.close()
-  await lab.nats.kill()
-  await rm(lab.nats.storeDir, { recursive: true })
-  await cp(backup, lab.nats.storeDir, { recursive: true })
-  await rm(backup, { recursive: true })
-  await lab.nats.restart()
-  await writer.untilBack()
+  await restore(backup)
   await live.untilControl('$gap')
   const next = await writer.numbered(2, 'a')
   expect(await epoch()).not.toBe(known)
@@ -117,28 +130,37 @@ test('a log that was rolled back gets a new epoch, and everybody is told', async
   await toldOfReset(returning, 3, numbers)
 })
 
+test('a log that comes back rolled back after a long time away is noticed too', async () => {
+  const live = await lab.liveClient(gateway, ['a'])
+  const old = await writer.numbered(5, 'a')
+  await live.untilCount(5)
+  const backup = await makeBackup()
+  await writer.numbered(5, 'a')
+  await live.untilCount(10)
+  // Longer than a gateway waits before it creates a stream that is missing.
+  await restore(backup, 18_000)
+  await live.untilControl('$gap')
+  const next = await writer.numbered(2, 'a')
+  await toldOfReset(
+    live,
+    10,
+    [...old, ...next].map(({ n }) => n),
+  )
+})
+
 test('a log that was rolled back and has grown past the old position meanwhile is told from the one that was read', async () => {
   const proxy = await startNatsProxy(lab.nats.port)
   const away = await lab.gateway({ NATS_URL: proxy.url })
   const live = await lab.liveClient(away, ['a'])
   const old = await writer.numbered(5, 'a')
   await live.untilCount(5)
-  await lab.nats.kill()
-  const backup = `${lab.nats.storeDir}-backup`
-  await cp(lab.nats.storeDir, backup, { recursive: true })
-  await lab.nats.restart()
-  await writer.untilBack()
+  const backup = await makeBackup()
   await writer.numbered(5, 'a')
   await live.untilCount(10)
   // Nobody else has read the log that is lost.
   await gateway.kill()
   proxy.cut()
-  await lab.nats.kill()
-  await rm(lab.nats.storeDir, { recursive: true })
-  await cp(backup, lab.nats.storeDir, { recursive: true })
-  await rm(backup, { recursive: true })
-  await lab.nats.restart()
-  await writer.untilBack()
+  await restore(backup)
   const next = await writer.numbered(20, 'a')
   proxy.mend()
   await toldOfReset(

@@ -23,7 +23,7 @@ class SlowLog {
 
   async answerNext(): Promise<void> {
     const next = this.waiting.shift()
-    next?.answer({ epoch: 'e', firstSequence: 1, lastSequence: next.readAt })
+    next?.answer({ epoch: 'e', firstSequence: 1, lastSequence: next.readAt, behind: [] })
     await new Promise((resolve) => setImmediate(resolve))
   }
 
@@ -82,7 +82,7 @@ test('a failure at once, as without a link to NATS, is a rejection and does not 
   let linked = false
   const reader = new LogStateReader(() => {
     if (!linked) throw new Error('NATS has not been reached yet')
-    return Promise.resolve({ epoch: 'e', firstSequence: 1, lastSequence: 0 })
+    return Promise.resolve({ epoch: 'e', firstSequence: 1, lastSequence: 0, behind: [] })
   })
   await expect((async () => reader.fresh())()).rejects.toThrow(/not been reached/)
   linked = true

@@ -10,7 +10,7 @@ class View implements LogView {
   tailPosition = 100
   boundary = 98
   recentFloor = 60
-  state: LogState = { epoch: 'e1', firstSequence: 21, lastSequence: 110 }
+  state: LogState = { epoch: 'e1', firstSequence: 21, lastSequence: 110, behind: [] }
   questions = 0
   /** Events are a second apart: event n was stored at n seconds past. */
   recentPositionAt(timeMs: number): number | undefined {
@@ -73,7 +73,7 @@ test('a position before the oldest event goes on from there, and says expired', 
 test('in an empty log whose events have all expired, a stream goes on from its end', async () => {
   const view = new View()
   view.recentFloor = 100
-  view.state = { epoch: 'e1', firstSequence: 101, lastSequence: 100 }
+  view.state = { epoch: 'e1', firstSequence: 101, lastSequence: 100, behind: [] }
   expect(await from('e1-50', undefined, view)).toMatchObject({ position: 100, gap: { reason: 'expired' } })
 })
 
@@ -104,7 +104,7 @@ test.each(['e1-30', 'e1-105', 'e2-3', 'e0-1'])(
   'while this pod has yet to notice that the log was recreated, %s is put off',
   async (id) => {
     const view = new View()
-    view.state = { epoch: 'e2', firstSequence: 1, lastSequence: 5 }
+    view.state = { epoch: 'e2', firstSequence: 1, lastSequence: 5, behind: [] }
     await expect(from(id, undefined, view)).rejects.toMatchObject({ problem: 'unavailable' })
     await expect(from(undefined, 'all', view)).rejects.toMatchObject({ problem: 'unavailable' })
   },
