@@ -30,6 +30,7 @@ import { Streams } from './streams.ts'
 const lostPatienceMs = 5_000
 const drainGraceMs = 5_000
 const catchUpGraceMs = 30_000
+const requestGraceMs = 1_000
 
 /**
  * Joins the parts, and is the only file that knows them all. Events go tail → recent log → router → connections; what
@@ -69,7 +70,7 @@ class Gateway {
   private tail: LogTail | undefined
   private replay: Replay | undefined
   private traces: DeliveryTraces | undefined
-  private draining = false
+  private stopping: Promise<void> | undefined
   private readonly cleanups: (() => unknown)[] = []
 
   constructor(settings: GatewaySettings, log: Log) {
@@ -157,7 +158,11 @@ class Gateway {
     this.cleanups.push(
       () => clearInterval(second),
       () => clearInterval(heartbeat),
-      () => app.close(),
+      () => {
+        // All streams are over; what is left may be half a request, whose client is not waited for.
+        setTimeout(() => app.server.closeAllConnections(), requestGraceMs).unref()
+        return app.close()
+      },
       () => operations.close(),
     )
     this.log.info({ host: HOST, port: PORT, metricsPort: METRICS_PORT }, 'gateway listens')
@@ -207,10 +212,17 @@ class Gateway {
     this.tail.start()
   }
 
-  /** Drains and ends. Resolves when no stream is left and the ports are closed. */
-  async stop(): Promise<void> {
-    if (this.draining) return
-    this.draining = true
+  /** Drains and ends. Resolves when no stream is left and the ports are closed; the same for all who call it. */
+  stop(): Promise<void> {
+    this.stopping ??= this.drainAndClose()
+    return this.stopping
+  }
+
+  private get draining(): boolean {
+    return this.stopping !== undefined
+  }
+
+  private async drainAndClose(): Promise<void> {
     const { connections, settings, log } = this
     log.info({ connections: connections.all.size }, 'draining')
     await drain({ connections, windowMs: settings.DRAIN_WINDOW_MS, graceMs: drainGraceMs })

@@ -33,7 +33,7 @@ export class Publisher {
   private watch: LogWatch | undefined
   private store: EventStore | undefined
   private tracing: Tracing | undefined
-  private stopping = false
+  private stopping: Promise<void> | undefined
 
   /** @throws SettingsError when the settings don't fit together. */
   constructor(settings: PublisherSettings, log: Log) {
@@ -62,9 +62,12 @@ export class Publisher {
   }
 
   /** Resolves when all is closed; in-flight requests get DRAIN_TIMEOUT_MS. */
-  async stop(): Promise<void> {
-    if (this.stopping) return
-    this.stopping = true
+  stop(): Promise<void> {
+    this.stopping ??= this.drainAndClose()
+    return this.stopping
+  }
+
+  private async drainAndClose(): Promise<void> {
     this.log.info('draining')
     await delay(this.settings.DRAIN_DELAY_MS)
     const cutOff = setTimeout(() => this.app.server.closeAllConnections(), this.settings.DRAIN_TIMEOUT_MS)

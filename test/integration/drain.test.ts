@@ -1,4 +1,5 @@
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Lab } from '../support/lab.ts'
 import type { LogWriter } from '../support/log-writer.ts'
@@ -38,6 +39,8 @@ describe('on SIGTERM', () => {
     expect((await fetch(`${gateway.operationsUrl}/livez`)).status).toBe(200)
     expect(await (await fetch(`${gateway.operationsUrl}/readyz`)).text()).toContain('draining')
     expect(await gateway.metric('sse_draining')).toBe(1)
+    // As when a terminal and a supervisor both end it: the second signal does not cut the drain short.
+    process.kill(gateway.pid, 'SIGINT')
 
     // A newcomer: an EventSource is told to come back, a proxy that can try elsewhere is told so.
     const asEventSource = await fetch(`${gateway.url}/v1/events?topic=a`, {
@@ -88,14 +91,16 @@ describe('on SIGTERM', () => {
     expect(await exit).toBe(0)
   })
 
-  test('a stream that never reads does not keep the pod from ending', async () => {
+  test('neither a stream that never reads nor half a request keeps the pod from ending', async () => {
     const gateway = await lab.gateway({ RECENT_LOG_BYTES: 65_536, WARM_EVENTS: 0, DRAIN_WINDOW_MS: 0 })
     const stuck = await lab.client(gateway, { topics: ['behind'], query: { since: 'all' } })
     stuck.pause()
     await waitUntil(async () => (await gateway.metric('sse_unsent_bytes')) > 0, { what: 'it to push back' })
-    const idle = request({ port: gateway.port, host: '127.0.0.1' })
-    idle.on('error', () => undefined)
-    idle.flushHeaders()
+    const halfRequest = connect(gateway.port, '127.0.0.1', () =>
+      halfRequest.write('GET /v1/events HTTP/1.1\r\nHost:'),
+    )
+    halfRequest.on('error', () => undefined)
+    await once(halfRequest, 'connect')
     expect(await gateway.term()).toBe(0)
   })
 })
