@@ -44,6 +44,8 @@ export class LogReader {
   pending = 0
   /** Events asked for and not delivered yet. */
   outstanding = 0
+  /** Name of the server that the consumer is on; undefined where NATS does not say. */
+  server: string | undefined
   private readonly options: LogReaderOptions
   private readonly consumer: string
   private subscription: Subscription | undefined
@@ -76,6 +78,7 @@ export class LogReader {
       ...(filters && filters.length > 1 ? { filter_subjects: filters } : {}),
     })
     reader.pending = info.num_pending
+    reader.server = info.cluster?.leader
     reader.listen()
     return reader
   }
@@ -159,7 +162,8 @@ export class LogReader {
       const missing = Number(message.headers?.get('Nats-Pending-Messages') || this.outstanding)
       this.outstanding = Math.max(0, this.outstanding - missing)
       if (code === 409 && /deleted|leadership|shutdown/i.test(description)) this.lose('deleted', description)
-      else this.options.onRequestEnd(missing)
+      // `409 Batch Completed` comes, with none missing, after a request that events have ended already.
+      else if (missing > 0) this.options.onRequestEnd(missing)
       return
     }
     // 503: nobody answers for this consumer. 409 without a count: the consumer or its server is going away.

@@ -7,10 +7,10 @@ import type { Subscriber } from './subscriber.ts'
 
 export interface ReplayOptions extends PageSource {
   log: Log
-  /** Most sweeps at a time. Memory: one page each, or one event where that is larger. */
-  maxSweeps: number
   /** The recent log's floor: from there on the router serves again. */
   floor: () => number
+  /** Most sweeps at a time. Memory: one page each, or one event where that is larger. */
+  maxSweeps: number
   /** The newest position that this pod has read: everything up to it is in the stream. */
   tailPosition: () => number
   /** Fresh state of the log. @throws when JetStream does not answer. */
@@ -128,7 +128,8 @@ export class Replay {
       let reached = false
       for (const plan of this.running) {
         const distance = subscriber.position - plan.afterSequence
-        const soon = distance <= nearEvents || this.running.size >= this.options.maxSweeps
+        // The last one is kept for those whom no sweep will reach.
+        const soon = distance <= nearEvents || this.running.size >= this.options.maxSweeps - 1
         if (distance >= 0 && soon && serves(plan, subscriber)) reached = true
       }
       if (!reached) yield subscriber
@@ -141,9 +142,14 @@ export class Replay {
     let reading: StretchReader | undefined
     try {
       const target = this.options.tailPosition()
-      reading = await StretchReader.open(this.options, plan, target)
+      const floor = this.options.floor()
+      // The consumer's server may be a little behind the one that the tail reads from. What it does not have yet must
+      // not be passed over: it comes from the recent log, whose older half it is trusted to have.
+      reading = await StretchReader.open(this.options, plan, floor + Math.floor((target - floor) / 2))
       // After the consumer was made: had the log been recreated before, its epoch would show it.
-      await this.tellExpired(plan)
+      const state = await this.tellExpired(plan)
+      if (reading.server !== undefined && state?.behind.includes(reading.server))
+        throw new Error(`the copy of the log on ${reading.server} is behind`)
       while (generation === this.generation && this.reachable(plan) && plan.afterSequence < target) {
         const page = await reading.next()
         if (generation !== this.generation) return
@@ -151,6 +157,8 @@ export class Replay {
         if (page.last - page.floor > page.count) await this.tellExpired(plan)
         if (generation !== this.generation) return
         await this.serve(plan, page)
+        // Should the recent log have moved on past somebody meanwhile, a consumer that counts anew is needed.
+        if (reading.exhausted) return
       }
     } catch (error) {
       if (generation !== this.generation) return
@@ -173,10 +181,10 @@ export class Replay {
   }
 
   /** Whoever stands before the oldest event that is kept is told so, and goes on from there. */
-  private async tellExpired(plan: SweepPlan): Promise<void> {
+  private async tellExpired(plan: SweepPlan): Promise<LogState | undefined> {
     const { generation } = this
     const state = await this.options.readLogState()
-    if (generation !== this.generation) return
+    if (generation !== this.generation) return undefined
     if (state.epoch !== this.options.epoch())
       throw new Error('the log was replaced; the tail has yet to notice')
     const oldest = state.firstSequence - 1
@@ -186,6 +194,7 @@ export class Replay {
       this.options.expired(subscriber, oldest)
     }
     if (plan.afterSequence < oldest) plan.afterSequence = oldest
+    return state
   }
 
   private async serve(plan: SweepPlan, page: Page): Promise<void> {

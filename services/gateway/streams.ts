@@ -121,7 +121,7 @@ export class Streams implements ConnectionHost, StreamOpener {
 
   /** Tells a stream that it can't go on from its position (one of `epoch`), and goes on from `resumedAt`. */
   tellGap(connection: Connection, reason: 'reset' | 'expired', epoch: string, resumedAt: number): void {
-    if (reason === 'expired' && connection.position > resumedAt) {
+    if (reason === 'expired' && connection.position >= resumedAt) {
       // It was ahead of this pod's tail, so it has from another pod what is missing here.
       if (connection.pushingBack) connection.state = 'blocked'
       else this.resume(connection)

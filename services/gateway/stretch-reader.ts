@@ -83,10 +83,19 @@ export class StretchReader {
       // Deleted or expired since they were counted; a new consumer counts anew.
       if (this.delivered === before) throw new Error('events that were to come are gone')
     }
-    if (this.surplus.length === 0 && this.reader.pending === 0)
-      this.page.last = Math.max(this.page.last, this.target)
+    if (this.exhausted) this.page.last = Math.max(this.page.last, this.target)
     this.page.seal()
     return this.page
+  }
+
+  /** True when the consumer has no more events than the pages so far. */
+  get exhausted(): boolean {
+    return this.surplus.length === 0 && this.reader.pending === 0
+  }
+
+  /** Name of the server that is read from; undefined where NATS does not say. */
+  get server(): string | undefined {
+    return this.reader.server
   }
 
   close(): void {

@@ -1,8 +1,9 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { Connection } from '../../services/gateway/connection.ts'
 import { Page } from '../../services/gateway/page.ts'
-import { Replay } from '../../services/gateway/replay.ts'
+import { Replay, type ReplayOptions } from '../../services/gateway/replay.ts'
 import { Router } from '../../services/gateway/router.ts'
+import { StretchReader } from '../../services/gateway/stretch-reader.ts'
 import type { Subscriber } from '../../services/gateway/subscriber.ts'
 import { Simulation, SimulationFailure } from './simulation.ts'
 
@@ -83,6 +84,14 @@ test('the simulation notices a heartbeat that runs ahead', async () => {
 test('the simulation notices a write to a socket that pushes back', async () => {
   vi.spyOn(Replay.prototype, 'block').mockImplementation(() => undefined)
   expect(await firstFailure()).toMatch(/is written to while it pushes back/)
+})
+
+test('the simulation notices a replay that takes a copy of the log for the whole of it', async () => {
+  const open = StretchReader.open
+  vi.spyOn(StretchReader, 'open').mockImplementation((options, plan) =>
+    open.call(StretchReader, options, plan, (options as ReplayOptions).tailPosition()),
+  )
+  expect(await firstFailure()).toMatch(/never came/)
 })
 
 test('the simulation notices a client that starves', async () => {

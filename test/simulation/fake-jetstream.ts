@@ -6,17 +6,23 @@ import type { Random } from '../support/random.ts'
 import type { ModelLog } from './model-log.ts'
 
 interface Consumer {
+  /** The server that it is on, and the newest event that this one has. */
+  server: Server
   after: number
   topics: string[] | undefined
   delivered: number
   request: { left: number; reply: string; endsAt: number } | undefined
 }
 
+/** `near` is behind by less than half the recent log, and nobody says so; `far` by more, and the leader says so. */
+type Server = 'leader' | 'near' | 'far'
+
 type Callback = (error: Error | null, message: unknown) => void
 
 /**
- * What replay asks of JetStream, served from the model: consumers read by requests. It answers when `work` is called,
- * a few messages at a time, and at random it fails, ends a request early or loses its consumers.
+ * What replay asks of JetStream, served from the model: consumers read by requests, on servers whose copy of the log may
+ * be behind. It answers when `work` is called, a few messages at a time, and at random it fails, ends a request early or
+ * loses its consumers.
  */
 export class FakeJetStream {
   troubles = 0.03
@@ -27,16 +33,21 @@ export class FakeJetStream {
   private readonly inboxes = new Map<string, Callback>()
   private waiting: (() => void)[] = []
   private inboxCount = 0
+  private readonly reached = { near: 0, far: 0 }
+  private readonly middle: () => number
 
-  constructor(log: ModelLog, random: Random, now: () => number) {
+  /** `middle` is the recent log's. */
+  constructor(log: ModelLog, random: Random, now: () => number, middle: () => number) {
     this.log = log
     this.random = random
     this.now = now
+    this.middle = middle
   }
 
   async readState(): Promise<LogState> {
     await this.answer()
-    return { epoch: this.log.epoch, firstSequence: this.log.first, lastSequence: this.log.last }
+    const { epoch, first: firstSequence, last: lastSequence } = this.log
+    return { epoch, firstSequence, lastSequence, behind: ['far'] }
   }
 
   async readPositionAt(timeMs: number): Promise<number> {
@@ -56,6 +67,10 @@ export class FakeJetStream {
 
   /** Answers some of what was asked. */
   work(): void {
+    for (const server of ['near', 'far'] as const) {
+      if (this.random.chance(0.3))
+        this.reached[server] = this.random.between(this.reach(server), this.log.last)
+    }
     for (const answer of this.waiting.splice(0)) answer()
     for (const [name, consumer] of this.consumers) this.deliver(name, consumer)
   }
@@ -83,13 +98,14 @@ export class FakeJetStream {
         const filters =
           config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : undefined)
         const consumer: Consumer = {
+          server: this.troubles === 0 ? 'leader' : this.random.pick(['leader', 'near', 'far']),
           after: (config.opt_start_seq as number) - 1,
           topics: (filters as string[] | undefined)?.map((subject) => subject.slice('events.'.length)),
           delivered: 0,
           request: undefined,
         }
         this.consumers.set(config.name as string, consumer)
-        return { num_pending: this.pending(consumer) }
+        return { num_pending: this.pending(consumer), cluster: { leader: consumer.server } }
       },
       delete: async (_: string, name: string) => this.consumers.delete(name),
     },
@@ -106,7 +122,15 @@ export class FakeJetStream {
   }
 
   private pending(consumer: Consumer): number {
-    return this.log.countAfter(consumer.after, (topic) => this.wants(consumer, topic))
+    const reach = this.reach(consumer.server)
+    return this.log.countAfter(consumer.after, reach, (topic) => this.wants(consumer, topic))
+  }
+
+  /** The newest event that a server has. */
+  private reach(server: Server): number {
+    if (server === 'leader') return this.log.last
+    const reached = Math.min(this.reached[server], this.log.last)
+    return server === 'near' ? Math.max(reached, Math.min(this.middle(), this.log.last)) : reached
   }
 
   private deliver(name: string, consumer: Consumer): void {
@@ -114,7 +138,7 @@ export class FakeJetStream {
       const { request } = consumer
       let event = this.log.next(consumer.after)
       while (event && !this.wants(consumer, event.topic)) event = this.log.next(event.sequence)
-      if (!event) {
+      if (!event || event.sequence > this.reach(consumer.server)) {
         const over = this.now() >= request.endsAt
         if (over) consumer.request = undefined
         this.status(request.reply, over ? 408 : 100, 'Request Timeout', request.left)
@@ -133,11 +157,14 @@ export class FakeJetStream {
         data: event.payload,
         reply: `$JS.ACK.EVENTS.${name}.1.${place}`,
       })
+      // As nats-server does, and perhaps only after the next request has come.
+      if (!consumer.request) this.waiting.push(() => this.status(request.reply, 409, 'Batch Completed', 0))
     }
   }
 
   private status(reply: string, code: number, description: string, left: number): void {
-    const values = new Map(left > 0 ? [['Nats-Pending-Messages', String(left)]] : [])
+    const counts = left > 0 || description === 'Batch Completed'
+    const values = new Map(counts ? [['Nats-Pending-Messages', String(left)]] : [])
     this.inboxes.get(reply)?.(null, {
       headers: {
         code,

@@ -33,9 +33,14 @@ export class ModelLog {
     return undefined
   }
 
-  countAfter(sequence: number, wanted: (topic: string) => boolean): number {
+  /** Events after `sequence` and up to `upTo` that are wanted. */
+  countAfter(sequence: number, upTo: number, wanted: (topic: string) => boolean): number {
     let count = 0
-    for (let event = this.next(sequence); event; event = this.next(event.sequence)) {
+    for (
+      let event = this.next(sequence);
+      event && event.sequence <= upTo;
+      event = this.next(event.sequence)
+    ) {
       if (wanted(event.topic)) count++
     }
     return count

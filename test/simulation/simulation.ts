@@ -40,7 +40,12 @@ export class Simulation {
     this.seed = seed
     const random = new Random(seed)
     this.random = random
-    this.jetStream = new FakeJetStream(this.log, random, () => this.time.now)
+    this.jetStream = new FakeJetStream(
+      this.log,
+      random,
+      () => this.time.now,
+      () => Math.floor((this.pod.recentLog.floor + this.pod.recentLog.head) / 2),
+    )
     this.pod = new Pod(this.log, this.jetStream, random, this.time.now)
     this.crowd = new Crowd({
       pod: this.pod,
@@ -158,6 +163,8 @@ export class Simulation {
   /** Everybody takes everything: after a while each must be at the log's head. */
   private async settle(): Promise<void> {
     this.note('calm')
+    // Whoever stands behind a last event that was deleted unread waits for the next one.
+    this.publish(1)
     this.crowd.calm = true
     this.jetStream.troubles = 0
     for (let i = 0; i < 1_000; i++) {
