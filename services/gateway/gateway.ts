@@ -23,6 +23,7 @@ import { RecentLog } from './recent-log.ts'
 import { Replay } from './replay.ts'
 import { Router } from './router.ts'
 import { answerProblem, eventsRoute } from './routes/events.ts'
+import { severalFilters } from './server-features.ts'
 import { encodeEvent, type LogEvent } from './sse-frame.ts'
 import type { LogView } from './start-position.ts'
 import { Streams } from './streams.ts'
@@ -194,6 +195,7 @@ class Gateway {
       log,
       maxSweeps: settings.REPLAY_SWEEPS,
       pageBytes: settings.REPLAY_PAGE_BYTES,
+      severalFilters: severalFilters(nats, log),
       floor: () => this.recentLog.floor,
       tailPosition: () => this.recentLog.head,
       epoch: () => this.epoch,

@@ -9,6 +9,8 @@ export interface ReplayOptions extends PageSource {
   log: Log
   /** Most sweeps at a time. Memory: one page each, or one event where that is larger. */
   maxSweeps: number
+  /** Whether the server filters by several topics; it does unless told. */
+  severalFilters?: () => boolean
   /** The recent log's floor: from there on the router serves again. */
   floor: () => number
   /** The newest position that this pod has read: everything up to it is in the stream. */
@@ -111,7 +113,7 @@ export class Replay {
     setImmediate(() => {
       this.scheduled = false
       while (this.running.size < this.options.maxSweeps) {
-        const plan = planSweep(this.unserved(), this.options.floor())
+        const plan = planSweep(this.unserved(), this.options.floor(), this.options.severalFilters?.())
         if (!plan) return
         this.running.add(plan)
         void this.sweep(plan).finally(() => {
