@@ -22,9 +22,9 @@ logs: node_modules/.package-lock.json ## Follow the logs of all processes
 status: node_modules/.package-lock.json ## Show each process, whether it is ready, and its ports
 	@npm run --silent status
 
-test: node_modules/.package-lock.json ## Run all tests, against real nats-server and nginx
+test: node_modules/.package-lock.json ## Run all tests, against real nats-server and nginx; ARGS=… for vitest
 	@npm run --silent tools
-	@npm run --silent test
+	@npm run --silent test -- $(ARGS)
 
 check: node_modules/.package-lock.json ## Check types, lint, format and drift: what CI runs short of the tests
 	@npm run --silent check

@@ -13,6 +13,7 @@ const project = (name: string, options: { testTimeout?: number; maxWorkers?: num
 
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/skipped-reporter.ts'],
     projects: [
       project('unit'),
       project('simulation', { testTimeout: 300_000 }),

@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Registry } from 'prom-client'
 import type { TObject } from 'typebox'
+import { problems } from '../services/common/problem.ts'
 import { demoSettings } from '../services/demo/config.ts'
 import { createDemoMetrics } from '../services/demo/metrics.ts'
 import { gatewaySettings } from '../services/gateway/config.ts'
@@ -63,7 +64,8 @@ interface MetricFields {
 }
 
 async function metricsTable(title: string, registry: Registry): Promise<string> {
-  const metrics = ((await registry.getMetricsAsJSON()) as MetricFields[]).filter((metric) =>
+  // prom-client's types say that `type` is a number; it is a word.
+  const metrics = ((await registry.getMetricsAsJSON()) as unknown as MetricFields[]).filter((metric) =>
     /^(sse|demo)_/.test(metric.name),
   )
   const rows = metrics.map(({ name, type, help }) => {
@@ -121,6 +123,18 @@ function readmeFaults(): string[] {
   return faults.map((fault) => `README.md: ${fault}, and that is not there`)
 }
 
+/** Every refusal stands in the protocol's table, beside its status. */
+function problemFaults(): string[] {
+  const rows = read('docs/protocol.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && line.includes('`'))
+  return Object.entries(problems)
+    .filter(
+      ([name, { status }]) => !rows.some((row) => row.includes(`\`${name}\``) && row.includes(`${status}`)),
+    )
+    .map(([name, { status }]) => `docs/protocol.md lacks the refusal ${status} \`${name}\``)
+}
+
 /** Files that can't import the gateway's Node options must repeat them. */
 function nodeOptionFaults(): string[] {
   const wanted = {
@@ -141,7 +155,7 @@ if (process.argv.includes('--check')) {
   const stale = Object.entries(pages)
     .filter(([path, text]) => !existsSync(join(root, path)) || read(path) !== text)
     .map(([path]) => `${path} is out of date: run \`npm run docs\``)
-  const faults = [...stale, ...readmeFaults(), ...nodeOptionFaults()]
+  const faults = [...stale, ...readmeFaults(), ...problemFaults(), ...nodeOptionFaults()]
   for (const fault of faults) console.error(fault)
   if (faults.length > 0) process.exit(1)
   console.log('documentation fits the code')

@@ -1,3 +1,4 @@
+import { provideChromium } from './chromium.ts'
 import { down } from './down.ts'
 import { logs } from './logs.ts'
 import { status } from './status.ts'
@@ -6,7 +7,11 @@ import { up } from './up.ts'
 
 // `make up`, `down`, `status` and `logs`; and what `make test` needs before it can start.
 
-const tools = () => provideTools((text) => console.log(text))
+const say = (text: string) => console.log(text)
+const tools = async () => {
+  await provideTools(say)
+  await provideChromium(say)
+}
 const commands = { up, down, status, logs, tools }
 const name = process.argv[2] ?? ''
 

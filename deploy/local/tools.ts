@@ -80,15 +80,25 @@ function findNginx(): string | undefined {
 async function installNginx(say: (text: string) => void): Promise<string> {
   const how =
     'Install nginx 1.22 or newer (Debian, Ubuntu: apt-get install nginx-light; macOS: brew install nginx).'
-  if (process.getuid?.() !== 0 || !onPath('apt-get')) throw new Error(`nginx is missing. ${how}`)
-  say('installing nginx-light with apt-get')
+  if (!canAptInstall()) throw new Error(`nginx is missing. ${how}`)
+  const output = await aptInstall('nginx-light', say)
+  const path = findNginx()
+  if (!path) throw new Error(`apt-get could not install nginx. ${how}\n${output}`)
+  return path
+}
+
+/** Whether this user may install packages here. */
+export function canAptInstall(): boolean {
+  return process.getuid?.() === 0 && onPath('apt-get') !== undefined
+}
+
+/** Installs a package without what it only recommends, and says so. @returns what apt-get said. */
+export async function aptInstall(name: string, say: (text: string) => void): Promise<string> {
+  say(`installing ${name} with apt-get`)
   const apt = async (...args: string[]) =>
     await execa('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive' }, reject: false, all: true })
   await apt('update')
-  const result = await apt('install', '-y', '--no-install-recommends', 'nginx-light')
-  const path = findNginx()
-  if (!path) throw new Error(`apt-get could not install nginx. ${how}\n${result.all}`)
-  return path
+  return (await apt('install', '-y', '--no-install-recommends', name)).all ?? ''
 }
 
 /** The program's path: on PATH, else in one of `more` folders. */

@@ -23,7 +23,8 @@ export type ProblemName =
   | 'not-supported'
   | 'unavailable'
 
-const problems: Record<ProblemName, { status: number; title: string }> = {
+/** Status and title of each. */
+export const problems: Record<ProblemName, { status: number; title: string }> = {
   'bad-request': { status: 400, title: 'The request can’t be read' },
   'bad-topic': { status: 400, title: 'A topic is malformed or missing' },
   'bad-position': { status: 400, title: 'The start position can’t be read' },

@@ -69,6 +69,29 @@ export function listOf(text: string): string[] {
     .filter((item) => item !== '')
 }
 
+/** @throws SettingsError naming what in `CORS_ORIGINS` is no origin. */
+export function requireOrigins(setting: string): void {
+  const isOrigin = (text: string) => URL.parse(text)?.origin === text && !text.includes('*')
+  const bad = listOf(setting).find((item) => item !== '*' && !isOrigin(item))
+  if (bad !== undefined)
+    throw new SettingsError(
+      `CORS_ORIGINS: "${bad}" is not an origin such as https://app.example.com, nor * alone.`,
+    )
+}
+
+/** @throws SettingsError for stream settings that NATS would refuse together. */
+export function requireStreamSettings(settings: {
+  STREAM_MAX_AGE_MS: number
+  STREAM_DEDUPE_WINDOW_MS: number
+}): void {
+  const { STREAM_MAX_AGE_MS: maxAgeMs, STREAM_DEDUPE_WINDOW_MS: windowMs } = settings
+  if (maxAgeMs > 0 && windowMs > maxAgeMs) {
+    throw new SettingsError(
+      `STREAM_DEDUPE_WINDOW_MS (${windowMs}) is greater than STREAM_MAX_AGE_MS (${maxAgeMs}): the log can’t know ids longer than events.`,
+    )
+  }
+}
+
 export const text = (initial: string, description: string) => Type.String({ default: initial, description })
 export const port = (initial: number, description: string) =>
   Type.Integer({ default: initial, minimum: 0, maximum: 65535, description })
@@ -131,6 +154,6 @@ export const streamSettings = {
     2 * minute,
     100,
     24 * hour,
-    'An event id published again within this time is stored once.',
+    'An event id published again within this time is stored once. Not above STREAM_MAX_AGE_MS.',
   ),
 }

@@ -8,12 +8,16 @@ import { type Claims, createTokenCheck, type KeySettings, type TokenCheck } from
  * `"sse.subscribe"`, `"sse.publish"`), lists of topic patterns.
  */
 export interface Grants {
+  /** Empty without authentication. */
   subject: string
   subscribe: readonly string[]
   publish: readonly string[]
   /** Milliseconds since 1970; Infinity without authentication. */
   expiresAt: number
 }
+
+/** Stands for the subject of all tokens that name none, so that they can't get around its limit together. */
+export const noSubject = '(no sub)'
 
 export const everything: Grants = {
   subject: '',
@@ -125,7 +129,7 @@ function grantsOf(claims: Claims): Grants {
 }
 
 function subject(claim: unknown): string {
-  if (claim === undefined) return ''
+  if (claim === undefined || claim === '') return noSubject
   if (typeof claim === 'string') return claim
   throw new Problem('unauthenticated', 'The token’s claim sub must be a string.')
 }

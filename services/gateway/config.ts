@@ -6,6 +6,8 @@ import {
   listOf,
   port,
   readSettings,
+  requireOrigins,
+  requireStreamSettings,
   SettingsError,
   streamSettings,
   text,
@@ -59,7 +61,12 @@ export const gatewaySettings = Type.Object({
     1_000_000,
     'Streams per pod; the process needs about 200 descriptors more.',
   ),
-  MAX_CONNECTIONS_PER_SUBJECT: whole(100, 1, 1_000_000, 'Streams per pod for one token subject.'),
+  MAX_CONNECTIONS_PER_SUBJECT: whole(
+    100,
+    1,
+    1_000_000,
+    'Streams per pod for one token subject. Tokens without the claim `sub` are one subject together.',
+  ),
   MAX_TOPICS: whole(64, 1, 1_000, 'Topics per stream.'),
   MAX_HEADER_BYTES: whole(
     16_384,
@@ -112,6 +119,8 @@ export function readGatewaySettings(environment: Record<string, string | undefin
       `RETRY_MIN_MS (${settings.RETRY_MIN_MS}) is greater than RETRY_MAX_MS (${settings.RETRY_MAX_MS}).`,
     )
   }
+  requireOrigins(settings.CORS_ORIGINS)
+  requireStreamSettings(settings)
   if (settings.CORS_ORIGINS === '*' && settings.AUTH_MODE === 'jwt') {
     throw new SettingsError(
       'CORS_ORIGINS=* with AUTH_MODE=jwt would let every page read with its visitor’s cookie; name the origins.',

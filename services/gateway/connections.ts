@@ -40,7 +40,7 @@ export class Connections {
     if (subject !== '' && count >= this.limits.maxConnectionsPerSubject) {
       throw new Problem(
         'too-many-requests',
-        `The token’s subject has ${count} streams open, as many as it may; close one.`,
+        `The token’s subject, ${subject}, has ${count} streams open, as many as it may; close one.`,
       )
     }
   }

@@ -17,11 +17,13 @@ import { LogStateReader } from './log-state.ts'
 import { LogTail, type RestartReason } from './log-tail.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { observeFlushes, observeReplay } from './observations.ts'
+import { PositionLookup } from './position-lookup.ts'
 import { Readings } from './readings.ts'
 import { RecentLog } from './recent-log.ts'
 import { Replay } from './replay.ts'
 import { Router } from './router.ts'
 import { answerProblem, eventsRoute } from './routes/events.ts'
+import { severalFilters } from './server-features.ts'
 import { encodeEvent, type LogEvent } from './sse-frame.ts'
 import type { LogView } from './start-position.ts'
 import { Streams } from './streams.ts'
@@ -67,6 +69,7 @@ class Gateway {
   private epoch = ''
   private manager: JetStreamManager | undefined
   private readonly logState: LogStateReader
+  private readonly positions: PositionLookup
   private tail: LogTail | undefined
   private replay: Replay | undefined
   private traces: DeliveryTraces | undefined
@@ -79,6 +82,9 @@ class Gateway {
     this.tokens = TokenVerifier.create(settings)
     if (this.tokens.open) log.warn('AUTH_MODE=off: everybody may read everything')
     this.logState = new LogStateReader(() => this.readLogState())
+    this.positions = new PositionLookup((timeMs) =>
+      readPositionAt(this.jetStream(), settings.STREAM_NAME, timeMs),
+    )
     this.recentLog = new RecentLog({ maxBytes: settings.RECENT_LOG_BYTES })
     this.router = new Router({
       recentLog: this.recentLog,
@@ -194,6 +200,7 @@ class Gateway {
       log,
       maxSweeps: settings.REPLAY_SWEEPS,
       pageBytes: settings.REPLAY_PAGE_BYTES,
+      severalFilters: severalFilters(nats, log),
       floor: () => this.recentLog.floor,
       tailPosition: () => this.recentLog.head,
       epoch: () => this.epoch,
@@ -292,7 +299,7 @@ class Gateway {
       },
       recentPositionAt: (timeMs) => this.recentLog.positionAt(timeMs),
       readState: () => this.logState.fresh(),
-      readPositionAt: (timeMs) => readPositionAt(this.jetStream(), this.settings.STREAM_NAME, timeMs),
+      readPositionAt: (timeMs) => this.positions.at(this.epoch, timeMs),
     }
   }
 }

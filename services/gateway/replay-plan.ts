@@ -19,9 +19,14 @@ const maxFilters = 32
 
 /**
  * Decides what to read next for those who wait. From the lowest position upwards, either everything, for all whom
- * the sweep passes, or only the topics of the one group that is furthest behind.
+ * the sweep passes, or only the topics of the one group that is furthest behind. A server before NATS 2.10 filters by
+ * one topic at most (`severalFilters` false).
  */
-export function planSweep(waiting: Iterable<Subscriber>, upTo: number): SweepPlan | undefined {
+export function planSweep(
+  waiting: Iterable<Subscriber>,
+  upTo: number,
+  severalFilters = true,
+): SweepPlan | undefined {
   let lowest: Subscriber | undefined
   const groups = new Set<unknown>()
   for (const subscriber of waiting) {
@@ -34,7 +39,8 @@ export function planSweep(waiting: Iterable<Subscriber>, upTo: number): SweepPla
   const wideIsCheaper = groups.size * eventsPerConsumer > upTo - afterSequence
   // The server refuses filters that overlap, as two patterns may (`a.*` and `*.b`).
   const mayOverlap = topics.patterns.length > 1 || (topics.patterns.length === 1 && topics.topics.length > 0)
-  if (topics.everything || wideIsCheaper || topics.all.length > maxFilters || mayOverlap) {
+  const most = severalFilters ? maxFilters : 1
+  if (topics.everything || wideIsCheaper || topics.all.length > most || mayOverlap) {
     return { afterSequence, topics: undefined, group: undefined }
   }
   return { afterSequence, topics: topics.all, group: topics.key }

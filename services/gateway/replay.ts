@@ -11,6 +11,8 @@ export interface ReplayOptions extends PageSource {
   floor: () => number
   /** Most sweeps at a time. Memory: one page each, or one event where that is larger. */
   maxSweeps: number
+  /** Whether the server filters by several topics; it does unless told. */
+  severalFilters?: () => boolean
   /** The newest position that this pod has read: everything up to it is in the stream. */
   tailPosition: () => number
   /** Fresh state of the log. @throws when JetStream does not answer. */
@@ -111,7 +113,7 @@ export class Replay {
     setImmediate(() => {
       this.scheduled = false
       while (this.running.size < this.options.maxSweeps) {
-        const plan = planSweep(this.unserved(), this.options.floor())
+        const plan = planSweep(this.unserved(), this.options.floor(), this.options.severalFilters?.())
         if (!plan) return
         this.running.add(plan)
         void this.sweep(plan).finally(() => {

@@ -87,14 +87,17 @@ async function since(text: string, view: LogView, nowMs: number): Promise<number
   if (timeMs >= nowMs) return undefined
   let position = view.recentPositionAt(timeMs)
   if (position === undefined) {
+    // A duration counts from whenever the request came: to the second, those who come together share one look-up.
+    const lookedUpMs = duration.test(text) ? Math.floor(timeMs / 1_000) * 1_000 : timeMs
     // Before 1970 there was no log, and a date may not even be sayable.
-    const found = timeMs <= 0 ? 0 : await view.readPositionAt(timeMs)
+    const found = lookedUpMs <= 0 ? 0 : await view.readPositionAt(lookedUpMs)
     position = Math.max((await stateOf(view)).firstSequence - 1, found)
   }
   return Math.min(position, view.tailPosition)
 }
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const duration = /^(\d{1,12})(ms|s|m|h|d)$/
 const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
 
 /**
@@ -104,8 +107,8 @@ const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\
  */
 export function sinceTime(text: string, nowMs: number): number {
   if (text === 'all') return Number.NEGATIVE_INFINITY
-  const duration = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text)
-  if (duration) return nowMs - Number(duration[1]) * unitMs[duration[2] as keyof typeof unitMs]
+  const [, count, unit] = duration.exec(text) ?? []
+  if (unit) return nowMs - Number(count) * unitMs[unit as keyof typeof unitMs]
   // A plus sign that was not escaped in the URL arrives as a space.
   const time = text.replace(/ (\d\d:\d\d)$/, '+$1')
   const timeMs = rfc3339.test(time) ? Date.parse(time) : Number.NaN

@@ -31,7 +31,10 @@ export class AckError extends Error {
 }
 
 interface Waiting {
-  resolve(ack: Ack): void
+  /** Undefined for the first message of an atomic batch, which JetStream answers without a word. */
+  resolve(ack?: Ack): void
+  /** True for that message. */
+  emptyIsEnough: boolean
   reject(error: AckError): void
   deadline: number
 }
@@ -58,6 +61,7 @@ interface Reply extends Partial<Ack> {
  */
 export class AckInbox {
   private readonly connection: NatsConnection
+  private readonly stream: string
   private readonly timeoutMs: number
   private readonly prefix: string
   private readonly subscription: Subscription
@@ -67,8 +71,10 @@ export class AckInbox {
   private outgoing: Outgoing[] = []
   private lastNumber = 0
 
-  constructor(connection: NatsConnection, timeoutMs: number) {
+  /** `stream` is the one whose acknowledgements count. */
+  constructor(connection: NatsConnection, stream: string, timeoutMs: number) {
     this.connection = connection
+    this.stream = stream
     this.timeoutMs = timeoutMs
     this.prefix = `${createInbox()}.`
     this.subscription = connection.subscribe(`${this.prefix}*`, {
@@ -84,11 +90,12 @@ export class AckInbox {
 
   /** Resolves when JetStream has acknowledged. @throws AckError */
   publish(subject: string, payload: string, headers: MsgHdrs): Promise<Ack> {
-    const number = ++this.lastNumber
-    return new Promise((resolve, reject) => {
-      this.waiting.set(number, { resolve, reject, deadline: performance.now() + this.timeoutMs })
-      this.enqueue({ number, subject, payload, headers })
-    })
+    return this.send(subject, payload, headers, false) as Promise<Ack>
+  }
+
+  /** Publishes the first message of an atomic batch. Resolves when JetStream has taken it. @throws AckError */
+  async publishFirst(subject: string, payload: string, headers: MsgHdrs): Promise<void> {
+    await this.send(subject, payload, headers, true)
   }
 
   /** Publishes, in order with the others, what is not acknowledged by itself. */
@@ -102,11 +109,25 @@ export class AckInbox {
     this.sweep(Number.POSITIVE_INFINITY)
   }
 
-  private enqueue(message: Outgoing): void {
-    if (this.outgoing.push(message) === 1) setImmediate(() => this.send())
+  private send(
+    subject: string,
+    payload: string,
+    headers: MsgHdrs,
+    emptyIsEnough: boolean,
+  ): Promise<Ack | undefined> {
+    const number = ++this.lastNumber
+    return new Promise((resolve, reject) => {
+      const deadline = performance.now() + this.timeoutMs
+      this.waiting.set(number, { resolve, reject, emptyIsEnough, deadline })
+      this.enqueue({ number, subject, payload, headers })
+    })
   }
 
-  private send(): void {
+  private enqueue(message: Outgoing): void {
+    if (this.outgoing.push(message) === 1) setImmediate(() => this.flush())
+  }
+
+  private flush(): void {
     const messages = this.outgoing
     this.outgoing = []
     for (const { number, subject, payload, headers } of messages) {
@@ -121,23 +142,25 @@ export class AckInbox {
     }
   }
 
+  /** Whoever subscribes to the subject may answer too: only the stream's own words count, others are not heard. */
   private receive(message: Msg): void {
     const number = Number(message.subject.slice(this.prefix.length))
     const waiting = this.waiting.get(number)
     if (!waiting) return
-    this.waiting.delete(number)
     if (message.data.length === 0) {
       // 503 is NATS's word for "nobody listens on this subject": no stream, or one without a leader.
       if (message.headers?.code === 503) waiting.reject(new AckError('no-stream', 'no stream answers'))
-      else waiting.resolve({ stream: '', seq: 0 })
-      return
+      else if (waiting.emptyIsEnough) waiting.resolve()
+      else return
+    } else {
+      const reply = parseReply(message)
+      if (reply?.error) {
+        const { err_code: code, description } = reply.error
+        waiting.reject(new AckError('refused', description ?? 'refused', code))
+      } else if (reply?.stream === this.stream && reply.seq) waiting.resolve(reply as Ack)
+      else return
     }
-    const reply = message.json<Reply>()
-    if (reply.error) {
-      const { err_code: code, description } = reply.error
-      waiting.reject(new AckError('refused', description ?? 'refused', code))
-    } else if (reply.stream && reply.seq) waiting.resolve(reply as Ack)
-    else waiting.reject(new AckError('refused', 'the acknowledgement names no sequence'))
+    this.waiting.delete(number)
   }
 
   private sweep(now: number): void {
@@ -146,5 +169,13 @@ export class AckInbox {
       this.waiting.delete(number)
       waiting.reject(new AckError('timeout', `no acknowledgement within ${this.timeoutMs} ms`))
     }
+  }
+}
+
+function parseReply(message: Msg): Reply | undefined {
+  try {
+    return message.json<Reply | null>() ?? undefined
+  } catch {
+    return undefined
   }
 }

@@ -4,9 +4,10 @@ import {
   commonSettings,
   durations,
   flag,
-  listOf,
   port,
   readSettings,
+  requireOrigins,
+  requireStreamSettings,
   SettingsError,
   streamSettings,
   text,
@@ -40,7 +41,12 @@ export const publisherSettings = Type.Object({
     64 * mebibyte,
     'Greatest size of one event as sent. The NATS server’s max_payload (1 MiB by default) bounds it too.',
   ),
-  MAX_BODY_BYTES: whole(8 * mebibyte, kibibyte, 1024 * mebibyte, 'Greatest size of an NDJSON body.'),
+  MAX_BODY_BYTES: whole(
+    8 * mebibyte,
+    kibibyte,
+    1024 * mebibyte,
+    'Greatest size of an NDJSON body. Nginx refuses what is larger than its NGINX_MAX_BODY (8m): raise both.',
+  ),
   MAX_BATCH_EVENTS: whole(20_000, 1, 1_000_000, 'Most events in one NDJSON body.'),
   MAX_BODIES_BYTES: whole(
     128 * mebibyte,
@@ -70,7 +76,7 @@ export const publisherSettings = Type.Object({
     75 * second,
     second,
     30 * minute,
-    'An idle connection is closed after this time. Above Nginx’s keepalive_timeout to its upstreams (60 s), so that Nginx closes first.',
+    'An idle connection is closed after this time. Above Nginx’s keepalive_timeout to its upstreams (30 s), so that Nginx closes first.',
   ),
   ACK_TIMEOUT_MS: whole(
     5 * second,
@@ -102,12 +108,7 @@ export function readPublisherSettings(environment: Record<string, string | undef
       `REQUEST_TIMEOUT_MS (${settings.REQUEST_TIMEOUT_MS}) is less than HEADERS_TIMEOUT_MS (${settings.HEADERS_TIMEOUT_MS}).`,
     )
   }
-  const bad = listOf(settings.CORS_ORIGINS).find((origin) => origin !== '*' && !isOrigin(origin))
-  if (bad !== undefined)
-    throw new SettingsError(`CORS_ORIGINS: "${bad}" is not an origin such as https://app.example.com.`)
+  requireOrigins(settings.CORS_ORIGINS)
+  requireStreamSettings(settings)
   return settings
-}
-
-function isOrigin(text: string): boolean {
-  return URL.canParse(text) && new URL(text).origin === text
 }

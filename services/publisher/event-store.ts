@@ -39,13 +39,13 @@ export class EventStore {
     connection: NatsConnection,
     watch: LogWatch,
     metrics: PublishMetrics,
-    ackTimeoutMs: number,
+    settings: { STREAM_NAME: string; ACK_TIMEOUT_MS: number },
     tracing?: Tracing,
   ) {
     this.connection = connection
     this.watch = watch
     this.metrics = metrics
-    this.inbox = new AckInbox(connection, ackTimeoutMs)
+    this.inbox = new AckInbox(connection, settings.STREAM_NAME, settings.ACK_TIMEOUT_MS)
     this.tracing = tracing
   }
 
@@ -136,9 +136,11 @@ export class EventStore {
       header.set('Nats-Batch-Sequence', String(index + 1))
       const isLast = index === events.length - 1
       if (isLast) header.set('Nats-Batch-Commit', '1')
+      const subject = subjectOf(event.topic)
+      if (isLast) return this.inbox.publish(subject, event.data, header)
       // The first is answered so that a refusal of the whole batch has its own words; the last is the commit.
-      if (index === 0 || isLast) return this.inbox.publish(subjectOf(event.topic), event.data, header)
-      this.inbox.publishSilently(subjectOf(event.topic), event.data, header)
+      if (index === 0) return this.inbox.publishFirst(subject, event.data, header)
+      this.inbox.publishSilently(subject, event.data, header)
       return undefined
     })
     const ack = (await Promise.all(acks)).at(-1) as Ack

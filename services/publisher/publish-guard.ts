@@ -32,9 +32,8 @@ export class PublishGuard {
         queryToken: queryToken(request.url),
       })
     })
-    scope.addHook('onResponse', async (request) => {
-      this.heldBytes -= request.heldBytes ?? 0
-    })
+    // Not onResponse, which needs the answer to arrive: a client that has gone would hold its room for ever.
+    scope.addHook('onSend', async (request) => this.letGo(request))
   }
 
   private holdBody(request: FastifyRequest): void {
@@ -45,6 +44,15 @@ export class PublishGuard {
       throw new Problem('unavailable', 'Too much is being published at once. Try again.')
     this.heldBytes += bytes
     request.heldBytes = bytes
+    // Gone before its body was read, it may never be answered at all.
+    request.raw.once('close', () => {
+      if (request.body === undefined) this.letGo(request)
+    })
+  }
+
+  private letGo(request: FastifyRequest): void {
+    this.heldBytes -= request.heldBytes ?? 0
+    request.heldBytes = 0
   }
 
   /**

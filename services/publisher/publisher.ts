@@ -129,7 +129,7 @@ export class Publisher {
     )
     this.watch = new LogWatch(this.nats, settings, log)
     this.tracing = await startTracing('publisher', settings)
-    this.store = new EventStore(this.nats, this.watch, metrics, settings.ACK_TIMEOUT_MS, this.tracing)
+    this.store = new EventStore(this.nats, this.watch, metrics, settings, this.tracing)
     metrics.log.start(this.watch, log)
     await this.watch.start()
     void metrics.log.read(this.watch, log)

@@ -76,8 +76,11 @@ describe('requests go', () => {
   test('with other methods nowhere', async () => {
     const answer = await get('/v1/events', { method: 'DELETE' })
     expect(answer.status).toBe(405)
-    expect(answer.headers.get('allow')).toBe('GET, HEAD, POST, OPTIONS')
+    expect(answer.headers.get('allow')).toBe('GET, POST, OPTIONS')
     expect(await answer.json()).toMatchObject({ type: 'urn:sse-cluster:problem:method-not-allowed' })
+    // It would open a stream at a gateway only to show its headers.
+    const head = await get('/v1/events', { method: 'HEAD' })
+    expect([head.status, head.headers.get('allow')]).toEqual([405, 'GET, POST, OPTIONS'])
   })
 
   test('to pages and documentation', async () => {
@@ -151,6 +154,25 @@ describe('limits answer with a problem that names them:', () => {
     await new Promise((resolve) => socket.once('close', resolve))
     expect(answer).toMatch(/^HTTP\/1\.1 400 /)
     expect(answer).toContain('urn:sse-cluster:problem:bad-request')
+  })
+
+  test.each([
+    ['headers that drip in', 'X-Drip: 1\r\n', 'X-Drip: 1\r\n'],
+    ['a body that stops', 'Content-Length: 100\r\n\r\n{', ''],
+  ])('%s: the connection ends, and no server is bothered', async (_, rest, drip) => {
+    const server = await startNginx({
+      publishers: [publisher.port],
+      variables: { NGINX_HEADER_TIMEOUT: '1s', NGINX_BODY_TIMEOUT: '1s' },
+    })
+    const before = publisher.requests()
+    const socket = connect(server.port, '127.0.0.1').on('error', () => undefined)
+    socket.write(`POST /v1/events HTTP/1.1\r\nHost: a\r\n${rest}`)
+    const dripping = setInterval(() => socket.write(drip), 100)
+    await new Promise((resolve) => socket.resume().once('close', resolve))
+    clearInterval(dripping)
+    expect(publisher.requests()).toBe(before)
+    expect((await fetch(`${server.url}/v1/events`, { method: 'POST', body: '{}' })).status).toBe(200)
+    await server.stop()
   })
 
   test('too many publish requests', async () => {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { Lab } from '../support/lab.ts'
 import { rawRequest } from '../support/raw-request.ts'
 import type { Service } from '../support/service.ts'
-import { secret, signToken } from '../support/tokens.ts'
+import { oddToken, secret, signToken } from '../support/tokens.ts'
 import { waitUntil } from '../support/wait.ts'
 
 let lab: Lab
@@ -64,6 +64,17 @@ test('a subject has its own limit, and others are not touched by it', async () =
   await waitUntil(async () => (await open(byToken)) === 2, { what: 'the pod to notice' })
   await third.connect(byToken.url)
   await third.untilFirstBlock()
+})
+
+test('tokens without a subject share one limit, so that leaving it out gets around none', async () => {
+  const of = (n: number) => ({
+    authorization: `Bearer ${oddToken({ jti: String(n), sse: { subscribe: ['>'] } })}`,
+  })
+  const clients = await Promise.all([1, 2].map((n) => lab.client(byToken, { topics: ['a'], headers: of(n) })))
+  await Promise.all(clients.map((client) => client.untilFirstBlock()))
+  const answer = await fetch(`${byToken.url}/v1/events?topic=a`, { headers: of(3) })
+  expect(answer.status).toBe(429)
+  expect((await answer.json()).detail).toContain('(no sub)')
 })
 
 test('topics per stream are limited, 64 unless set', async () => {

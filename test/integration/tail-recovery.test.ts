@@ -94,8 +94,9 @@ test('nats-server killed with -9 under publishing: contiguous, no duplicate, bac
   await gotExactly(clients, await publishing.stop())
 })
 
-const awayMs = process.env.FULL === '1' ? 30_000 : 8_000
-test(`NATS away for ${awayMs / 1000} s (FULL=1: 30 s): streams stay open, pods say not ready, and all is back within 3 s`, async () => {
+// The length of the outage is what is promised.
+const awayMs = 30_000
+test('NATS away for 30 s: streams stay open, pods say not ready, and all is back within 3 s', async () => {
   const clients = await clientsOf(['away'])
   const published = await writer.numbered(10, 'away')
   await gotExactly(clients, published)

@@ -1,19 +1,10 @@
-import { existsSync } from 'node:fs'
 import { type Browser, chromium } from 'playwright-core'
-
-/** Where Chromium is: the variable CHROMIUM, else Debian's. Undefined when there is none. */
-export function chromiumPath(): string | undefined {
-  const path = process.env.CHROMIUM || '/usr/bin/chromium'
-  return existsSync(path) ? path : undefined
-}
+import { findChromium, howToGetChromium } from '../../deploy/local/chromium.ts'
 
 /** True when browser tests can run; says once on standard error why not. */
 export function haveBrowser(): boolean {
-  if (chromiumPath()) return true
-  console.warn(
-    `No Chromium at ${process.env.CHROMIUM || '/usr/bin/chromium'}: the browser tests are skipped. ` +
-      'Install it (Debian: apt-get install chromium), or name one in the variable CHROMIUM.',
-  )
+  if (findChromium()) return true
+  console.warn(`There is no Chromium: what needs it is skipped. ${howToGetChromium}`)
   return false
 }
 
@@ -31,7 +22,7 @@ const flags = [
 
 /** Starts the installed Chromium. @throws when there is none. */
 export async function launchBrowser(): Promise<Browser> {
-  const executablePath = chromiumPath()
-  if (!executablePath) throw new Error('No Chromium: install it or name one in the variable CHROMIUM.')
+  const executablePath = findChromium()
+  if (!executablePath) throw new Error(`There is no Chromium. ${howToGetChromium}`)
   return await chromium.launch({ executablePath, args: flags })
 }

@@ -13,6 +13,8 @@ export interface NatsServerOptions {
   /** Folder of the log; a temporary one, removed by `stop`, unless told. */
   storeDir?: string
   port?: number
+  /** Path of the nats-server to start, where it is not to be the newest. */
+  program?: string
 }
 
 export interface NatsServer {
@@ -43,7 +45,7 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   const port = options.port ?? (await freePort())
   const monitorPort = await freePort()
   const monitorUrl = `http://127.0.0.1:${monitorPort}`
-  const inContainer = await useContainers()
+  const inContainer = options.program === undefined && (await useContainers())
   const configFile = join(folder, 'nats.conf')
   const listen = inContainer ? '0.0.0.0' : '127.0.0.1'
   await writeFile(
@@ -53,7 +55,7 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   )
   const runner = inContainer
     ? containerRunner(folder, storeDir, configFile, [port, monitorPort])
-    : processRunner(configFile)
+    : processRunner(configFile, options.program)
   const healthy = () =>
     waitUntil(async () => (await fetch(`${monitorUrl}/healthz`)).ok, {
       what: `nats-server on port ${port} to be healthy`,
@@ -115,13 +117,13 @@ async function imageIsThere(): Promise<boolean> {
   return (await docker(['image', 'inspect', image], 5_000)) || (await docker(['pull', image], 50_000))
 }
 
-function processRunner(configFile: string): Runner {
+function processRunner(configFile: string, program?: string): Runner {
   // execa ends it when the test process ends, however a test fails.
   const launch = (path: string) => execa(path, ['-c', configFile], { reject: false, stdio: 'ignore' })
   let server: ReturnType<typeof launch> | undefined
   return {
     async start() {
-      server = launch(await findNatsServer())
+      server = launch(program ?? (await findNatsServer()))
     },
     async end(signal) {
       server?.kill(signal)

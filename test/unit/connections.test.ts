@@ -87,7 +87,7 @@ describe('how many', () => {
     connections.requireRoom('')
   })
 
-  test('one subject may have so many, and no subject is not a subject', () => {
+  test('one subject may have so many, and without authentication there is none', () => {
     const first = new Stub('ann')
     new Stub('ann')
     new Stub('bob')

@@ -31,6 +31,11 @@ test('a long stretch is read for the topics of the one that is furthest behind',
   expect(planSweep([waiting(0, 'a.*')], 100_000)?.topics).toEqual(['a.*'])
 })
 
+test('a server that filters by one topic at most is asked for one, or for everything', () => {
+  expect(planSweep([waiting(0, 'a', 'b')], 100_000, false)?.topics).toBeUndefined()
+  expect(planSweep([waiting(0, 'a')], 100_000, false)?.topics).toEqual(['a'])
+})
+
 test('so many groups that one by one would cost more are read together', () => {
   const many = Array.from({ length: 2_000 }, (_, i) => waiting(i, `t${i}`))
   expect(planSweep(many, 100_000)?.topics).toBeUndefined()

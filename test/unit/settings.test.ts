@@ -10,6 +10,8 @@ import {
   text,
   whole,
 } from '../../services/common/settings.ts'
+import { readGatewaySettings } from '../../services/gateway/config.ts'
+import { readPublisherSettings } from '../../services/publisher/config.ts'
 
 const table = Type.Object({
   PORT: port(3001, ''),
@@ -84,6 +86,22 @@ test('the value of a secret is not shown', () => {
   expect(() => readSettings(table, { JWT_SECRET: 'hush!' })).toThrow(/JWT_SECRET/)
   expect(() => readSettings(table, { JWT_SECRET: 'hush!' })).not.toThrow(/hush/)
 })
+
+const services = { gateway: readGatewaySettings, publisher: readPublisherSettings }
+test.each(Object.entries(services))(
+  'the %s refuses settings that do not fit together, and names them',
+  (_, read) => {
+    for (const bad of ['app.example.com', 'https://app.example.com/', 'https://*.example.com', 'null'])
+      expect(() => read({ CORS_ORIGINS: `https://a.example,${bad}` })).toThrow(`CORS_ORIGINS: "${bad}"`)
+    expect(read({ CORS_ORIGINS: 'https://a.example, http://localhost:3000' })).toBeTruthy()
+    const age = { STREAM_MAX_AGE_MS: '60000' }
+    expect(() => read(age)).toThrow(
+      'STREAM_DEDUPE_WINDOW_MS (120000) is greater than STREAM_MAX_AGE_MS (60000)',
+    )
+    expect(read({ ...age, STREAM_DEDUPE_WINDOW_MS: '60000' })).toBeTruthy()
+    expect(read({ STREAM_MAX_AGE_MS: '0' })).toBeTruthy()
+  },
+)
 
 test('a list is split at commas, and an empty one is empty', () => {
   expect(listOf(' a , b,,c')).toEqual(['a', 'b', 'c'])

@@ -128,6 +128,21 @@ test('a time that the recent log knows costs no question, and an older one is lo
   expect(await from(undefined, '2026-11-22T11:57:10Z', view)).toMatchObject({ position: 29 })
 })
 
+test('durations of one second ask the log for one time, so that their look-ups can be shared', async () => {
+  const view = new View()
+  const asked = new Set<number>()
+  view.recentPositionAt = () => undefined
+  view.readPositionAt = async (timeMs) => {
+    asked.add(timeMs)
+    return 50
+  }
+  for (const ms of [0, 300, 999])
+    await startPosition({ lastEventId: undefined, since: '1h' }, view, nowMs + ms)
+  expect([...asked]).toEqual([nowMs - 3_600_000])
+  await from(undefined, '2026-11-22T11:57:10.250Z', view)
+  expect([...asked].at(-1)).toBe(Date.UTC(2026, 10, 22, 11, 57, 10, 250))
+})
+
 test('a time before the oldest event, however long ago, begins with the oldest', async () => {
   for (const since of ['1h', '100000d', '999999999999d', '0001-01-01T00:00:00Z', '1969-12-31T23:59:59Z'])
     expect(await from(undefined, since), since).toMatchObject({ position: 20, gap: undefined })

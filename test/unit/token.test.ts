@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { SignJWT } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { SettingsError } from '../../services/common/settings.ts'
-import { everything, findToken, requireGrant, TokenVerifier } from '../../services/common/token.ts'
+import { everything, findToken, noSubject, requireGrant, TokenVerifier } from '../../services/common/token.ts'
 import {
   type KeyPair,
   newKeyPair,
@@ -125,6 +125,13 @@ describe('with a shared secret', () => {
   test('a subject that is no string is refused: no limit could be kept for it', async () => {
     await expect(grants(verifier, oddToken({ sub: 7 }))).rejects.toMatchObject(refused(/claim sub/))
     await expect(grants(verifier, oddToken({ exp: 'never' }))).rejects.toMatchObject(refused(/exp claim/))
+  })
+
+  test('tokens that name no subject are one subject together', async () => {
+    for (const claims of [{}, { sub: '' }])
+      expect(await grants(verifier, oddToken({ ...claims, sse: { subscribe: ['a'] } }))).toMatchObject({
+        subject: noSubject,
+      })
   })
 
   test('no token, a malformed and a badly signed one are refused', async () => {
