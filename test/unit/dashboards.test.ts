@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { drawBoard, titleFits } from '../../deploy/observability/grafana/draw.ts'
 import {
   annotationQueries,
   committedBoards,
@@ -147,6 +148,12 @@ describe.each(boards)('$file', ({ board }) => {
       }
     }
     expect(overlaps).toEqual([])
+  })
+
+  test('each title is read in full, and the whole board can be drawn', () => {
+    expect(panels.filter((panel) => !titleFits(panel)).map(({ title }) => title)).toEqual([])
+    const drawn = drawBoard(board)
+    for (const { title = '' } of panels) expect(drawn).toContain(title.replace('&', '&#38;'))
   })
 
   test('each query names only metrics that exist', () => {

@@ -16,7 +16,7 @@ export const delivery: Board = {
       title: 'How fast',
       panels: [
         stat({
-          title: 'p99, log to streams (5 min)',
+          title: 'p99 to streams (5 min)',
           help: '99 of 100 events were written to all their live streams within this time of being stored, over all gateways.',
           unit: 's',
           queries: [['sse:delivery_latency_seconds:p99_5m']],

@@ -37,7 +37,7 @@ export const nats: Board = {
           steps: [['red'], ['green', 1]],
         }),
         stat({
-          title: 'Publishes that failed (5 min)',
+          title: 'Failed publishes (5 min)',
           help: 'Share of the events handed in that the log did not acknowledge. Above 1 % pages.',
           unit: 'percentunit',
           decimals: 2,

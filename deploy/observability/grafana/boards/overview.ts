@@ -48,7 +48,7 @@ export const overview: Board = {
           steps: [['red'], ['yellow', 0.985], ['green', 0.999]],
         }),
         stat({
-          title: 'Lost, twice, out of order (1 h)',
+          title: 'Lost or wrong (1 h)',
           help: 'Canaries of the prober that were stored and have not come, came twice, or came out of order, in the last hour. Anything but 0 breaks a promise (G1 to G3).',
           unit: 'short',
           decimals: 0,
