@@ -27,30 +27,50 @@ export function findMonitoring(environment: Record<string, string>): MonitoringT
   }
 }
 
-/** Installs them with MONITORING=install, and says in one line what is missing. Never fails. */
+/**
+ * Installs what is missing where that takes seconds (apt-get as root, as with Nginx), with MONITORING=install by Go too,
+ * and says in one line what is not to be had. Never fails.
+ */
 async function provideMonitoring(
   environment: Record<string, string>,
   say: (text: string) => void,
 ): Promise<MonitoringTools> {
-  if (environment.MONITORING === 'install') await install(environment, say)
+  if (environment.MONITORING === '0') return findMonitoring(environment)
+  await installWithApt(environment, say)
+  if (environment.MONITORING === 'install') await installWithGo(environment, say)
   const found = findMonitoring(environment)
-  if (environment.MONITORING !== '0' && !found.prometheus)
-    say('No Prometheus: put it on PATH, or `make up MONITORING=install`. The cluster goes on without.')
-  else if (found.prometheus && !found.nginxExporter)
+  if (!found.prometheus)
+    say(
+      'No Prometheus: put it on PATH, or `make up MONITORING=install` has Go make it. The cluster goes on without.',
+    )
+  else if (!found.nginxExporter)
     say('No nginx-prometheus-exporter: Nginx’s own counters are missing in Prometheus.')
   return found
 }
 
-async function install(environment: Record<string, string>, say: (text: string) => void): Promise<void> {
+/** Debian's packages start services of their own, on their usual ports; those are not wanted. */
+async function installWithApt(
+  environment: Record<string, string>,
+  say: (text: string) => void,
+): Promise<void> {
   const { prometheus, nginxExporter } = findMonitoring(environment)
-  if (prometheus && nginxExporter) return
-  if (process.getuid?.() === 0 && onPath('apt-get')) {
-    say('installing prometheus and prometheus-nginx-exporter with apt-get')
-    const apt = async (...args: string[]) =>
-      await execa('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive' }, reject: false })
-    await apt('update')
-    await apt('install', '-y', '--no-install-recommends', 'prometheus', 'prometheus-nginx-exporter')
-  }
+  const missing = [
+    ...(prometheus ? [] : ['prometheus']),
+    ...(nginxExporter ? [] : ['prometheus-nginx-exporter']),
+  ]
+  if (missing.length === 0 || process.getuid?.() !== 0 || !onPath('apt-get')) return
+  say(`installing ${missing.join(' and ')} with apt-get (once; MONITORING=0 does without)`)
+  const apt = async (...args: string[]) =>
+    await execa('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive' }, reject: false })
+  await apt('update')
+  await apt('install', '-y', '--no-install-recommends', ...missing)
+  for (const name of missing) await execa('service', [name, 'stop'], { reject: false })
+}
+
+async function installWithGo(
+  environment: Record<string, string>,
+  say: (text: string) => void,
+): Promise<void> {
   const go = onPath('go', ['/usr/local/go/bin'])
   if (findMonitoring(environment).prometheus || !go) return
   say(`installing Prometheus with \`go install ${prometheusModule}\` into .tools/bin (some minutes, once)`)

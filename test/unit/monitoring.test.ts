@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -33,6 +33,33 @@ test.skipIf(existsSync(join(ownTools, 'prometheus')))(
     const { said, names } = await prepare({})
     expect(said).toEqual([expect.stringMatching(/^No Prometheus: .* goes on without\.$/)])
     expect(names).toEqual([])
+  },
+)
+
+test.skipIf(process.getuid?.() !== 0 || existsSync(join(ownTools, 'prometheus')))(
+  'as root where there is apt, make up installs it and ends the services that come with it (skipped for others)',
+  async () => {
+    const calls = join(folder, 'calls')
+    const bin = join(folder, 'bin')
+    await mkdir(bin)
+    // Stands for apt-get and service: notes how it was called, and what it installs is there afterwards.
+    const script = `#!/bin/sh
+echo "\${0##*/} $*" >> ${calls}
+case "$*" in *install*) : > ${bin}/prometheus; : > ${bin}/prometheus-nginx-exporter;; esac
+`
+    for (const name of ['apt-get', 'service']) await writeFile(join(bin, name), script, { mode: 0o755 })
+    vi.stubEnv('PATH', bin)
+    const { said, names } = await prepare({})
+    expect(said).toEqual([expect.stringContaining('MONITORING=0 does without')])
+    expect(names).toEqual(['nginx-exporter', 'prometheus'])
+    expect((await readFile(calls, 'utf8')).split('\n')).toEqual([
+      'apt-get update',
+      'apt-get install -y --no-install-recommends prometheus prometheus-nginx-exporter',
+      'service prometheus stop',
+      'service prometheus-nginx-exporter stop',
+      '',
+    ])
+    expect((await prepare({})).said).toEqual([])
   },
 )
 

@@ -40,7 +40,7 @@ export const log: Board = {
       title: 'The recent log: resumes from memory',
       panels: [
         stat({
-          title: 'Cheap resume reaches back',
+          title: 'Memory reaches back',
           help: 'Age of the oldest event in memory, at the gateway with the least. Whoever was away for longer is served from the stream.',
           unit: 'dtdurations',
           height: 7,
