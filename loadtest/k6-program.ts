@@ -13,9 +13,10 @@ const reports = join(root, 'loadtest/reports')
 export interface K6Program {
   /**
    * Command and arguments, which arguments of k6 follow; paths in them are relative to the checkout. The settings with
-   * these names reach the scripts, with the values that the process has.
+   * these names reach the scripts, with the values that the process has. `file`: one more file that they read, by its
+   * absolute path.
    */
-  command(settings: string[]): string[]
+  command(settings: string[], file?: string): string[]
   how: 'go' | 'docker'
 }
 
@@ -32,7 +33,7 @@ export async function provideK6(say: (text: string) => void): Promise<K6Program>
   }
   if (await dockerAnswers()) {
     const image = await buildImage(hash, say)
-    return { command: (settings) => inContainer(image, settings), how: 'docker' }
+    return { command: (settings, file) => inContainer(image, settings, file), how: 'docker' }
   }
   throw new Error('k6 is built with Go 1.26 or newer, or in Docker; neither is here. Install one of them.')
 }
@@ -91,11 +92,12 @@ async function buildImage(hash: string, say: (text: string) => void): Promise<st
 }
 
 /** The scripts are those of the checkout, and reports belong to who runs this. Go raises the limit of descriptors. */
-function inContainer(image: string, settings: string[]): string[] {
+function inContainer(image: string, settings: string[], file?: string): string[] {
   const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`
   return [
     ...['docker', 'run', '--rm', '--network=host', `--user=${user}`],
     ...settings.flatMap((name) => ['--env', name]),
+    ...(file ? ['--volume', `${file}:${file}:ro`] : []),
     ...['--volume', `${join(root, 'loadtest')}:/load/loadtest:ro`],
     ...['--volume', `${reports}:/load/${relative(root, reports)}`, '--workdir=/load', image],
   ]

@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { execa } from 'execa'
+import { descriptorsMissing } from './descriptors.ts'
 import { provideK6 } from './k6-program.ts'
 
 /**
@@ -17,20 +17,30 @@ async function run(): Promise<number> {
   const scenario = process.env.SCENARIO || 'smoke'
   const file = join(scenarios, `${scenario}.ts`)
   if (!existsSync(file)) {
-    say(`There is no scenario '${scenario}'. There are: ${(await names()).join(', ')}.`)
+    say(`There is no scenario '${scenario}'. There are: ${(await scenarioNames()).join(', ')}.`)
     return 2
   }
   const k6 = await provideK6(say)
+  // A container has limits of its own.
+  const missing = k6.how === 'go' ? await descriptorsMissing(settingsOfThisProcess()) : undefined
+  if (missing) {
+    say(missing)
+    return 2
+  }
   const reports = 'loadtest/reports'
   await mkdir(join(root, reports), { recursive: true })
-  warnOfDescriptors()
   const given = await givenSettings(file)
   const k6Settings = { K6_AUTO_EXTENSION_RESOLUTION: 'false', ...remoteWriteSettings() }
   const ownOfK6 = Object.keys({ ...process.env, ...k6Settings }).filter((key) => key.startsWith('K6_'))
-  const [command, ...first] = k6.command([...given, ...ownOfK6]) as [string, ...string[]]
-  const name = `${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-')}-${scenario}`
+  // k6 would look for it beside the script.
+  const tokensFile = process.env.TOKENS_FILE ? resolve(process.env.TOKENS_FILE) : undefined
+  const names = [...given, ...ownOfK6]
+  const [command, ...first] = k6.command(names, tokensFile) as [string, ...string[]]
+  let name = `${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-')}-${scenario}`
+  // Runners of one test may begin in the same second.
+  if (Number(process.env.RUNNERS) > 1) name += `-${process.pid}`
   const settings = { REPORT_DIR: reports, REPORT_NAME: name, REPORT_SETTINGS: given.join(',') }
-  const result = await execa(
+  const { exitCode } = await execa(
     command,
     [
       ...first,
@@ -42,16 +52,16 @@ async function run(): Promise<number> {
     ],
     {
       cwd: root,
-      env: k6Settings,
+      env: { ...k6Settings, ...(tokensFile && { TOKENS_FILE: tokensFile }) },
       stdio: 'inherit',
       reject: false,
     },
   )
   if (existsSync(join(root, reports, `${name}.html`))) say(`\nreport: ${reports}/${name}.html`)
-  return result.exitCode ?? 1
+  return exitCode ?? 1
 }
 
-async function names(): Promise<string[]> {
+async function scenarioNames(): Promise<string[]> {
   return (await readdir(scenarios))
     .filter((name) => name.endsWith('.ts'))
     .map((name) => name.slice(0, -3))
@@ -70,6 +80,12 @@ async function givenSettings(file: string): Promise<string[]> {
   )
 }
 
+/** Only with an execution segment is this process one runner of several; else it has the parts of all. */
+function settingsOfThisProcess(): Record<string, string | undefined> {
+  const isPart = process.argv.some((argument) => argument.startsWith('--execution-segment'))
+  return { ...process.env, RUNNERS: isPart ? process.env.RUNNERS : '1' }
+}
+
 const remoteWrite = () => (process.env.PROMETHEUS_URL ? ['-o', 'experimental-prometheus-rw'] : [])
 
 /** k6 writes to Prometheus itself; it must accept that (`--web.enable-remote-write-receiver`). */
@@ -81,13 +97,6 @@ function remoteWriteSettings(): Record<string, string> {
       new URL(url).pathname === '/' ? `${url.replace(/\/$/, '')}/api/v1/write` : url,
     K6_PROMETHEUS_RW_TREND_STATS: 'p(50),p(90),p(99),p(99.9),max',
   }
-}
-
-function warnOfDescriptors(): void {
-  const wanted = Number(process.env.CONNECTIONS || 0) + 200
-  const limit = Number(execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }))
-  if (wanted > limit)
-    say(`This process may open ${limit} files, and needs ${wanted}: raise it with ulimit -n.`)
 }
 
 process.exitCode = await run().catch((error: unknown) => {

@@ -36,6 +36,9 @@ export interface Summary {
   scenario: string
   passed: boolean
   seconds: number
+  /** k6 processes that share the test, and how many of these parts this process ran to the end. */
+  runners: number
+  ran: number
   verdicts: Verdict[]
   swarms: SwarmSummary[]
   metrics: Record<string, Record<string, number>>
@@ -89,13 +92,13 @@ const comparisons: Record<string, (value: number, bound: number) => boolean> = {
 /**
  * Each bound of the scenario, held against all runners together: counters are added up, rates are of all tries, and
  * percentiles are of all events, made from the runners' histograms. Where there is no such sum every runner must have
- * held the bound by itself.
+ * held the bound by itself. And all runners must be there: who ended early has left nothing that could fail.
  */
 export function judge(summaries: Summary[]): Verdict[] {
   const bounds = new Map(
     summaries.flatMap(({ verdicts }) => verdicts.map((verdict) => [verdict.metric + verdict.bound, verdict])),
   )
-  return [...bounds.values()].map(({ metric, bound }) => {
+  const verdicts = [...bounds.values()].map(({ metric, bound }) => {
     const value = together(metric, bound, summaries)
     const [, comparison, limit] = /(<=|>=|==|<|>)\s*([\d.]+)$/.exec(bound) ?? []
     const holds = comparisons[comparison ?? '']
@@ -107,6 +110,14 @@ export function judge(summaries: Summary[]): Verdict[] {
     const good = own.filter((verdict) => verdict?.ok).length
     return { metric, bound, ok: good === own.length, value: `held by ${good} of ${own.length} runners` }
   })
+  return [allRan(summaries), ...verdicts]
+}
+
+/** Independent processes (RUNNERS=1 each) are as many as there are. */
+function allRan(summaries: Summary[]): Verdict {
+  const ran = summaries.reduce((sum, summary) => sum + summary.ran, 0)
+  const wanted = Math.max(summaries.length, ...summaries.map(({ runners }) => runners))
+  return { metric: 'runners', bound: `count==${wanted}`, ok: ran === wanted, value: String(ran) }
 }
 
 function together(metric: string, bound: string, summaries: Summary[]): number | undefined {

@@ -74,7 +74,7 @@ export async function hold(
       PUBLISH_URL: door ?? rig.publishUrl,
       INSECURE: door ? 1 : 0,
       HTTP2: part.http2 ? 1 : 0,
-      TOKEN: rig.token,
+      TOKENS_FILE: rig.tokens(`runner-${i}`, part.connectionsEach),
       CONNECTIONS: part.connectionsEach,
       RAMP: part.ramp / part.runners,
       RATE: part.ratePerRunner,

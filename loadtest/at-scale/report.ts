@@ -48,7 +48,7 @@ function markdown({ date, machine, parts }: Result): string {
 - To repeat it: \`npx node loadtest/at-scale/main.ts\`
 - ${machine.pinned ? 'Gateways and Nginx share core 0; k6, the publisher and JetStream share core 1.' : 'Processes were not pinned to cores (no taskset).'}
 
-Every stream has a JWT and is checked event by event, to the last one; bounds and percentiles are over all k6 processes together. Each k6 process publishes on a topic of its own, and each event goes to all clients of that process at once, so a latency is mostly an event's wait for its turn among them.
+Every stream has a JWT of its own and is checked event by event, to the last one; bounds and percentiles are over all k6 processes together. Each k6 process publishes on a topic of its own, and each event goes to all clients of that process at once, so a latency is mostly an event's wait for its turn among them.
 
 ${parts.map(section).join('\n')}`
 }

@@ -4,15 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Tools } from '../../deploy/local/cluster.ts'
 import { writeNginxConfig } from '../../deploy/local/nginx-config.ts'
-import { makeToken } from '../../deploy/local/tokens.ts'
 import { gatewayNodeOptions } from '../../services/gateway/node-options.ts'
 import { freePort } from '../../test/support/ports.ts'
 import { waitUntil } from '../../test/support/wait.ts'
 import { Child, type Core } from '../bench/child.ts'
+import { tokenSettings, writeTokens } from '../bench/tokens.ts'
 
 const root = join(import.meta.dirname, '../..')
-const secret = 'a secret of the load test, of thirty-two bytes and more'
-const topics = ['load.>']
 
 export interface Address {
   url: string
@@ -24,7 +22,6 @@ export class Rig {
   readonly folder = mkdtempSync(join(tmpdir(), 'sse-cluster-at-scale-'))
   readonly children: Child[] = []
   readonly gateways: Address[] = []
-  token = ''
   publishUrl = ''
   private readonly tools: Tools
   private natsUrl = ''
@@ -35,7 +32,6 @@ export class Rig {
 
   /** JetStream, a publisher, and so many gateways, all with tokens. Returns when they are ready. */
   async start(gateways: number, connectionsEach: number): Promise<void> {
-    this.token = (await makeToken({ AUTH_MODE: 'jwt', JWT_SECRET: secret }, topics, '2h')) as string
     const [port, monitor] = [await freePort(), await freePort()]
     this.natsUrl = `nats://127.0.0.1:${port}`
     const args = ['--jetstream', '--store_dir', join(this.folder, 'nats'), '--addr', '127.0.0.1']
@@ -49,6 +45,7 @@ export class Rig {
     await this.answers(`http://127.0.0.1:${monitor}/healthz`)
     this.publishUrl = (await this.service('publisher', 1, [], {})).url
     for (let i = 0; i < gateways; i++) {
+      // Programs that know one token only are one subject.
       const settings = { MAX_CONNECTIONS: connectionsEach, MAX_CONNECTIONS_PER_SUBJECT: connectionsEach }
       this.gateways.push(await this.service('gateway', 0, gatewayNodeOptions, settings))
     }
@@ -76,6 +73,11 @@ export class Rig {
     this.run('nginx', 0, this.tools.nginx, ['-e', log, '-c', config, '-g', 'daemon off;'], {})
     await this.answers(`http://127.0.0.1:${port}/openapi.json`)
     return `https://127.0.0.1:${tlsPort}`
+  }
+
+  /** A file of so many tokens, each of another subject. */
+  tokens(name: string, count: number): string {
+    return writeTokens(join(this.folder, `${name}.tokens`), count, name)
   }
 
   /** Streams that the gateways serve now. */
@@ -134,8 +136,7 @@ export class Rig {
       HOST: '127.0.0.1',
       PORT: port,
       METRICS_PORT: metricsPort,
-      AUTH_MODE: 'jwt',
-      JWT_SECRET: secret,
+      ...tokenSettings,
       LOG_LEVEL: 'warn',
       DRAIN_WINDOW_MS: 0,
       ...settings,

@@ -1,6 +1,7 @@
 /**
  * Where does it break? Raises the publishing rate (STEP_BY=rate) or the number of clients (STEP_BY=connections) by
- * STEP_FACTOR, step by step, until a step has a p99 beyond P99_MS, is not delivered, or can't be published at its rate.
+ * STEP_FACTOR, step by step, until a step has a p99 beyond P99_MS, is not delivered, can't be published at its rate, or
+ * has clients that are not served (within OPEN_TIMEOUT after the ramp).
  * Reports the last good step. Loss and duplicates fail the run in every step; breaking does not, unless at the first.
  *
  * CONNECTIONS=1000 RATE=10 STEP_BY=rate STEP_FACTOR=1.5 STEPS=12 STEP_DURATION=15s P99_MS=500
@@ -8,7 +9,7 @@
 import { check } from 'k6'
 import { Gauge } from 'k6/metrics'
 import sse, { type Swarm } from 'k6/x/sse'
-import { allOpen, topicsOf } from './lib/crowd.ts'
+import { topicsOf, unserved } from './lib/crowd.ts'
 import { scenarioOptions } from './lib/options.ts'
 import { summaryOf } from './lib/report.ts'
 import {
@@ -24,7 +25,7 @@ import {
 const lastGoodRate = new Gauge('breakpoint_rate')
 const lastGoodConnections = new Gauge('breakpoint_connections')
 const lastGoodDeliveries = new Gauge('breakpoint_deliveries_per_second')
-const base = scenarioOptions('breakpoint', { p99Ms: 0 })
+const base = scenarioOptions('breakpoint', { p99Ms: 0, turnedAway: 'any' })
 const { sse_latency: _, ...thresholds } = base.thresholds ?? {}
 
 export const options = { ...base, thresholds: { ...thresholds, breakpoint_rate: ['value>0'] } }
@@ -35,17 +36,19 @@ export default async function breakpoint(): Promise<void> {
   const factor = number('STEP_FACTOR', 1.5, 1)
   const swarms: Swarm[] = []
   let connections = 0
+  const rampPerSecond = share('RAMP', 1000)
+  let waiting = 0
   const growTo = async (count: number) => {
     const swarm = sse.open({
       ...clientSettings(),
       name: 'breakpoint',
       topics,
       connections: count - connections,
-      rampPerSecond: share('RAMP', 1000),
+      rampPerSecond,
     })
     swarms.push(swarm)
     connections = count
-    await allOpen(swarm)
+    waiting = await unserved(swarm, rampPerSecond)
   }
   await growTo(share('CONNECTIONS', 1000, 1))
   let rate = number('RATE', 10, 1)
@@ -53,7 +56,10 @@ export default async function breakpoint(): Promise<void> {
   for (let step = 1; step <= number('STEPS', 12, 1); step++) {
     if (step > 1 && byRate) rate = Math.ceil(rate * factor)
     else if (step > 1) await growTo(Math.ceil(connections * factor))
-    const fault = await faultOf(swarms, topics, rate, connections)
+    const fault =
+      waiting > 0
+        ? `${waiting} of its clients are not served`
+        : await faultOf(swarms, topics, rate, connections)
     console.log(
       `step ${step}: ${connections} clients, ${rate} events/s: ${fault === '' ? 'good' : `breaks, ${fault}`}`,
     )

@@ -13,14 +13,15 @@ export const options = scenarioOptions('fanout', { p99Ms: 1000 })
 
 export default async function fanout(): Promise<void> {
   const topics = topicsOf(1)
+  const rampPerSecond = share('RAMP', 1000)
   const swarm = sse.open({
     ...clientSettings(),
     name: 'fanout',
     topics,
     connections: share('CONNECTIONS', 1000, 1),
-    rampPerSecond: share('RAMP', 1000),
+    rampPerSecond,
   })
-  await allOpen(swarm)
+  await allOpen(swarm, rampPerSecond)
   await allStored(
     sse.publish({
       ...publisherSettings(),

@@ -16,6 +16,7 @@ export default async function manyTopics(): Promise<void> {
   const count = number('TOPICS', 1000, 1)
   const family = (i: number) => `load.${runName()}.${Math.floor(i / 100)}`
   const topics = Array.from({ length: count }, (_, i) => `${family(i)}.${i}`)
+  const rampPerSecond = share('RAMP', 1000)
   const swarm = sse.open({
     ...clientSettings(),
     name: 'many-topics',
@@ -24,9 +25,9 @@ export default async function manyTopics(): Promise<void> {
       return i % 10 === 9 ? [own, `${family((i * 7) % count)}.*`] : own
     },
     connections: share('CONNECTIONS', 1000, 1),
-    rampPerSecond: share('RAMP', 1000),
+    rampPerSecond,
   })
-  await allOpen(swarm)
+  await allOpen(swarm, rampPerSecond)
   await allStored(
     sse.publish({
       ...publisherSettings(),

@@ -43,6 +43,7 @@ export const options = scenarioOptions(
 export default async function mixed(): Promise<void> {
   const connections = share('CONNECTIONS', 1000, 50)
   const scale = number('SCALE', 1)
+  const rampPerSecond = share('RAMP', 1000)
   const topicsOf = (use: Use) => Array.from({ length: use.topics }, (_, i) => `${use.name}.${runName()}.${i}`)
   const swarms: Swarm[] = uses.map((use) => {
     const topics = topicsOf(use)
@@ -53,10 +54,10 @@ export default async function mixed(): Promise<void> {
         ? `${use.name}.${runName()}.${use.pattern}`
         : (i) => topics[i % topics.length] as string,
       connections: Math.max(1, Math.round(connections * use.share)),
-      rampPerSecond: share('RAMP', 1000) * use.share,
+      rampPerSecond: rampPerSecond * use.share,
     })
   })
-  await Promise.all(swarms.map((swarm) => allOpen(swarm)))
+  await Promise.all(swarms.map((swarm, i) => allOpen(swarm, rampPerSecond * (uses[i] as Use).share)))
   await Promise.all(
     uses.map((use) =>
       allStored(

@@ -14,18 +14,23 @@ import { clientSettings, duration, number, publisherSettings, share } from './li
 
 const connections = share('CONNECTIONS', 1000, 1)
 
-export const options = scenarioOptions('reconnect-storm', { p99Ms: 10_000, resumeOk: 1 })
+export const options = scenarioOptions('reconnect-storm', {
+  p99Ms: 10_000,
+  resumeOk: 1,
+  turnedAway: 'any',
+})
 
 export default async function reconnectStorm(): Promise<void> {
   const topics = topicsOf(10)
+  const rampPerSecond = share('RAMP', 1000)
   const swarm = sse.open({
     ...clientSettings(),
     name: 'reconnect-storm',
     topics: (i) => topics[i % 10] as string,
     connections,
-    rampPerSecond: share('RAMP', 1000),
+    rampPerSecond,
   })
-  await allOpen(swarm)
+  await allOpen(swarm, rampPerSecond)
   const publisher = sse.publish({ ...publisherSettings(), topics, rate: number('RATE', 20) })
   const calm = duration('CALM', '10s')
   for (let storm = 0; storm < number('STORMS', 3, 1); storm++) {

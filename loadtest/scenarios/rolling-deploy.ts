@@ -19,18 +19,20 @@ export const options = scenarioOptions('rolling-deploy', {
   p99Ms: 10_000,
   resumeOk: 0.99,
   connectErrors: connections,
+  turnedAway: 'any',
 })
 
 export default async function rollingDeploy(): Promise<void> {
   const topics = topicsOf(10)
+  const rampPerSecond = share('RAMP', 1000)
   const swarm = sse.open({
     ...clientSettings(),
     name: 'rolling-deploy',
     topics: (i) => topics[i % 10] as string,
     connections,
-    rampPerSecond: share('RAMP', 1000),
+    rampPerSecond,
   })
-  await allOpen(swarm)
+  await allOpen(swarm, rampPerSecond)
   console.log('deploy now')
   await allStored(
     sse.publish({
@@ -40,16 +42,12 @@ export default async function rollingDeploy(): Promise<void> {
       duration: duration('DURATION', '3m'),
     }),
   )
-  // Whoever was moved last is on the way back.
-  for (const endsAt = Date.now() + 60_000; swarm.stats().open < connections && Date.now() < endsAt; )
-    await sse.sleep('200ms')
   const [result] = await allDelivered([swarm], '60s')
   const moved = (result?.closed ?? 0) / connections
   console.log(
     `${(moved * 100).toFixed(0)} % of the streams were moved, ${result?.closing} of them were told before`,
   )
   check(moved, { 'a deploy happened': (share) => share >= number('MIN_MOVED', 0.5) })
-  check(result, { 'every client is back': (it) => it?.open === connections })
 }
 
 export const handleSummary = summaryOf('rolling-deploy', 'Does anybody notice a deploy?')

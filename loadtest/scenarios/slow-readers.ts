@@ -22,20 +22,21 @@ export const options = {
 
 export default async function slowReaders(): Promise<void> {
   const topics = topicsOf(1)
+  const rampPerSecond = share('RAMP', 1000)
   const open = (name: string, count: number, more: object) =>
     sse.open({
       ...clientSettings(),
       name,
       topics,
       connections: count,
-      rampPerSecond: share('RAMP', 1000),
+      rampPerSecond,
       ...more,
     })
   const swarms = [
     open('fast', connections - slow, {}),
     open('slow', slow, { slow: { bytesPerSecond: number('SLOW_BYTES', 200) } }),
   ]
-  await Promise.all(swarms.map((swarm) => allOpen(swarm)))
+  await Promise.all(swarms.map((swarm) => allOpen(swarm, rampPerSecond)))
   await allStored(
     sse.publish({
       ...publisherSettings(),

@@ -16,14 +16,15 @@ export const options = scenarioOptions('soak', { p99Ms: 2000, resumeOk: 1 })
 
 export default async function soak(): Promise<void> {
   const topics = topicsOf(20)
+  const rampPerSecond = share('RAMP', 500)
   const swarm = sse.open({
     ...clientSettings(),
     name: 'soak',
     topics: (i) => topics[i % 20] as string,
     connections: share('CONNECTIONS', 1000, 1),
-    rampPerSecond: share('RAMP', 500),
+    rampPerSecond,
   })
-  await allOpen(swarm)
+  await allOpen(swarm, rampPerSecond)
   const stored = allStored(
     sse.publish({ ...publisherSettings(), topics, rate: number('RATE', 20), duration: lasts }),
   )

@@ -98,7 +98,10 @@ declare module 'k6/x/sse' {
   export interface SwarmResult {
     name: string
     connections: number
-    /** Open now (before closing), and open at least once. */
+    /**
+     * Streams open now (before closing), and clients served at least once. A stream counts from its first block; one
+     * that says nothing counts when it has stayed open for 3 s.
+     */
     open: number
     opened: number
     seconds: number
@@ -120,7 +123,7 @@ declare module 'k6/x/sse' {
     refused: number
     failed: number
     connectErrors: Record<string, number>
-    /** Streams that ended before their first block: a passing condition, told so that a browser comes back. */
+    /** Streams that ended before their first block: “come back later”, told so that a browser does. */
     turnedAway: number
     closed: number
     closing: number
@@ -132,7 +135,7 @@ declare module 'k6/x/sse' {
   }
 
   export interface Swarm {
-    /** Resolves when every client is open or has given up, or after the timeout (none unless told). */
+    /** Resolves when every client was served or has given up, or after the timeout (none unless told). */
     opened(options?: {
       timeout?: Duration
     }): Promise<{ open: number; opened: number; failed: number; seconds: number }>
@@ -146,6 +149,11 @@ declare module 'k6/x/sse' {
       timeout?: Duration
       counts?: Record<string, number>
     }): Promise<{ missing: number; seconds: number }>
+    /**
+     * Resolves when every client was seen with an open stream, not all at the same time: some are on their way from one
+     * connection to the next at any moment. `away` were not within the timeout (30 s unless told).
+     */
+    present(options?: { timeout?: Duration }): Promise<{ away: number; seconds: number }>
     /** So far; and since the last call of `window`. */
     stats(): SwarmResult
     window(): SwarmResult

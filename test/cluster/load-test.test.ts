@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type K6Program, provideK6 } from '../../loadtest/k6-program.ts'
 import { summaryInLog } from '../../loadtest/summaries.ts'
+import { secret, signToken } from '../support/tokens.ts'
 import { WebCluster } from '../support/web-cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -23,7 +24,7 @@ interface Run {
   output: string
   failed: string[]
   metrics: Record<string, Record<string, number>>
-  swarms: { connections: number; events: number; reconnects: number; open: number }[]
+  swarms: { connections: number; events: number; reconnects: number; open: number; opened: number }[]
   page: string
 }
 
@@ -131,13 +132,65 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
   it('breakpoint breaks where the gateways are full, and reports the last good step', async () => {
     const small = await WebCluster.start({ gatewaySettings: { MAX_CONNECTIONS: 60 } })
     try {
-      const steps = { STEP_BY: 'connections', STEP_FACTOR: 2, STEPS: 4, STEP_DURATION: '2s' }
+      const steps = {
+        STEP_BY: 'connections',
+        STEP_FACTOR: 2,
+        STEPS: 4,
+        STEP_DURATION: '2s',
+        OPEN_TIMEOUT: '2s',
+      }
       const run = await load('breakpoint', steps, { url: small.url })
       expect(run.failed, run.output).toEqual([])
-      expect(run.output).toMatch(/step 3: 200 clients, 20 events\/s: breaks, 60 % delivered in time/)
+      expect(run.output).toContain(
+        'step 3: 200 clients, 20 events/s: breaks, 80 of its clients are not served',
+      )
       expect(run.metrics.breakpoint_connections?.value).toBe(100)
     } finally {
       await small.stop()
+    }
+  })
+
+  it('a deployment that does not serve everybody fails the run, although what is delivered is whole', async () => {
+    const small = await WebCluster.start({ gatewaySettings: { MAX_CONNECTIONS: 60 } })
+    try {
+      for (const scenario of ['connections', 'fanout']) {
+        const run = await load(scenario, { CONNECTIONS: 200, OPEN_TIMEOUT: '2s' }, { url: small.url })
+        expect(run.failed.sort(), run.output).toEqual(['checks rate==1', 'sse_turned_away count<=0'])
+        expect(run.output).toContain('120 streams open')
+        expect(run.swarms[0]).toMatchObject({ open: 120, opened: 120 })
+      }
+    } finally {
+      await small.stop()
+    }
+  })
+
+  it('connections says so when its events are too few to show that each stream is alive', async () => {
+    const { all, exitCode } = await runK6('connections', { TOPICS: 100, RATE: 1 }, [])
+    expect(exitCode).not.toBe(0)
+    expect(all).toContain('RATE=1 for 2 s is fewer events than TOPICS=100')
+  })
+
+  it('each client takes a token of its own from TOKENS_FILE', async () => {
+    const strict = await WebCluster.start({
+      gatewaySettings: { AUTH_MODE: 'jwt', JWT_SECRET: secret, MAX_CONNECTIONS_PER_SUBJECT: 1 },
+    })
+    try {
+      const tokens = await Promise.all(
+        Array.from({ length: 20 }, (_, i) =>
+          signToken(secret, { subject: `client-${i}`, subscribe: ['load.>'] }),
+        ),
+      )
+      const file = join(root, reports, 'tokens.txt')
+      await writeFile(file, `${tokens.join('\n')}\n`)
+      // Nginx spreads them over two gateways, each of which has room for one stream of a subject.
+      const settings = { TOKENS_FILE: file, CONNECTIONS: 20 }
+      const run = await load('fanout', settings, { url: strict.url })
+      expect(run.failed, run.output).toEqual([])
+      const oneForAll = { TOKEN: tokens[0] as string, CONNECTIONS: 20, OPEN_TIMEOUT: '1s' }
+      const crowded = await load('fanout', oneForAll, { url: strict.url })
+      expect(crowded.failed).toContain('sse_turned_away count<=0')
+    } finally {
+      await strict.stop()
     }
   })
 
@@ -155,6 +208,13 @@ describe.skipIf(typeof k6 === 'string')(`load tests against a small cluster${ski
     const verdict = await execa(process.execPath, ['loadtest/verdict.ts', ...files], { cwd: root })
     const events = runs.reduce((sum, { metrics }) => sum + (metrics.sse_events?.count ?? 0), 0)
     expect(verdict.stdout).toContain('PASSED  fanout, 2 runners together')
+    expect(verdict.stdout).toContain('✓ runners count==2 (2)')
+    const half = [files[0] as string]
+    const alone = await execa(process.execPath, ['loadtest/verdict.ts', ...half], {
+      cwd: root,
+      reject: false,
+    })
+    expect([alone.exitCode, alone.stdout]).toEqual([1, expect.stringContaining('✗ runners count==2 (1)')])
     expect(verdict.stdout).toContain(`✓ sse_events count>0 (${events.toLocaleString('en-US')})`)
   })
 

@@ -23,6 +23,8 @@ function runner(latency: Record<string, number>, more: Partial<Record<string, nu
     scenario: 'fanout',
     passed: true,
     seconds: 1,
+    runners: more.runners ?? 1,
+    ran: more.ran ?? 1,
     verdicts: [
       ...['sse_lost count==0', 'sse_connect_errors count<=3', 'sse_events count>0', 'sse_latency p(99)<50'],
       ...['sse_latency{pattern:fast} p(99)<50', 'checks rate==1', 'breakpoint_rate value>0'],
@@ -84,6 +86,14 @@ describe('the verdict over several k6 processes', () => {
   it('wants every runner to hold a bound that can’t be added up', () => {
     const broken = runner({ 1: 1 }, { 'breakpoint_rate fails': 1 })
     expect(failed([runner({ 1: 1 }), broken])).toEqual(['breakpoint_rate value>0 held by 1 of 2 runners'])
+  })
+
+  it('wants all runners of the test, whatever those that are there say', () => {
+    const one = runner({ 1: 1 }, { runners: 3 })
+    expect(failed([one, one, one])).toEqual([])
+    expect(failed([one, one])).toEqual(['runners count==3 2'])
+    expect(failed([runner({ 1: 1 }, { runners: 3, ran: 3 })])).toEqual([])
+    expect(failed([runner({ 1: 1 }, { ran: 0 })])).toEqual(['runners count==1 0'])
   })
 
   it('adds up the swarms by name', () => {

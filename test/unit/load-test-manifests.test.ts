@@ -44,6 +44,22 @@ function closed(value: unknown): unknown {
   return named && !isOpen ? { ...node, additionalProperties: false } : node
 }
 
+/** Names of the settings that have an effect in a scenario. */
+function settingsRead(script: string): string[] {
+  const common = ['settings', 'options', 'report', 'crowd'].map((name) =>
+    readFileSync(join(root, 'loadtest/scenarios/lib', `${name}.ts`), 'utf8'),
+  )
+  const names = [script, ...common].flatMap((text) => [
+    ...text.matchAll(/(?:number|share|text|duration)\('([A-Z0-9_]+)'|__ENV\.([A-Z0-9_]+)/g),
+  ])
+  return (
+    names
+      .map((match) => (match[1] ?? match[2]) as string)
+      // A bound that a scenario has only when its script says so.
+      .filter((name) => name !== 'MIN_RESUME_OK' || script.includes('resumeOk'))
+  )
+}
+
 const found = await definition()
 const obstacle = typeof found === 'string' ? ` (skipped: ${found})` : ''
 
@@ -67,17 +83,20 @@ describe('manifests of a load test on a cluster', () => {
     expect(settings).toMatch(/^REPORT=log$/m)
   })
 
-  it('the script is in the image, and the settings are those of a scenario', () => {
+  it('the script is in the image, and reads each of the settings, those of the plan for a million too', () => {
     const dockerfile = readFileSync(join(root, 'deploy/images/k6.Dockerfile'), 'utf8')
     expect(dockerfile).toContain('/load/loadtest/scenarios')
     const script = String(testRun.spec.script.localFile).replace('/load/', '')
     expect(existsSync(join(root, script))).toBe(true)
-    const known = ['lib/settings.ts', 'lib/options.ts', 'lib/report.ts']
-      .map((name) => readFileSync(join(root, 'loadtest/scenarios', name), 'utf8'))
-      .concat(readFileSync(join(root, script), 'utf8'))
-      .join('\n')
-    const names = [...readFileSync(join(folder, 'settings.env'), 'utf8').matchAll(/^([A-Z0-9_]+)=/gm)]
-    for (const [, name] of names) expect(known).toContain(`'${name}'`)
+    const known = settingsRead(readFileSync(join(root, script), 'utf8'))
+    const names = (text: string) => [...text.matchAll(/^([A-Z0-9_]+)=/gm)].map((match) => match[1] as string)
+    const plan = readFileSync(join(root, 'docs/load-testing.md'), 'utf8').split('## A plan for a million')[1]
+    const given = [
+      ...names(readFileSync(join(folder, 'settings.env'), 'utf8')),
+      ...names(plan?.split('```')[1] ?? ''),
+    ]
+    expect(given.length).toBeGreaterThan(10)
+    expect(given.filter((name) => !known.includes(name))).toEqual([])
   })
 
   const kubectl = onPath('kubectl')

@@ -14,7 +14,7 @@ type client struct {
 	shard *shard
 	index int
 	slow  bool
-	// Called when the first answer has come or failed; when the client is open or has given up.
+	// Called when the first answer has come or failed; when the client is served or has given up.
 	release, settle func()
 	set             *topicSet
 
@@ -27,14 +27,15 @@ type client struct {
 	now      int64
 	beganNs  int64
 	accepted bool
+	served   bool
 	greeted  bool
-	sent     []byte // position with which it came back
+	waits    *time.Timer // for a stream that says nothing, once it is accepted
+	sent     []byte      // position with which it came back
 	end      ending
 	isCut    bool
 	comeBack time.Duration
 
-	wasOpen    bool
-	greetedNs  int64
+	servedNs   int64 // first time
 	catchingUp bool
 	sequence   int64
 	recent     *ledger
@@ -85,7 +86,7 @@ func (c *client) connecting(first bool) {
 	defer c.shard.Unlock()
 	c.parser.connected()
 	c.response = response{}
-	c.accepted, c.greeted, c.end = false, false, ending{}
+	c.accepted, c.served, c.greeted, c.end = false, false, false, ending{}
 	c.beganNs = time.Now().UnixNano()
 	c.sent = c.sent[:0]
 	if !first {
@@ -113,16 +114,23 @@ func (c *client) hangUp() {
 	}
 }
 
+// isServed tells whether the client has a stream now.
+func (c *client) isServed() bool {
+	c.shard.Lock()
+	defer c.shard.Unlock()
+	return c.served
+}
+
 // cut ends an open connection as a lost network does; false: there is none.
 func (c *client) cut(within time.Duration) bool {
 	c.shard.Lock()
-	closer, accepted := c.closer, c.accepted
-	if accepted && within >= 0 {
+	closer, served := c.closer, c.served
+	if served && within >= 0 {
 		c.comeBack = time.Duration(rand.Float64() * float64(within))
 		c.isCut = true
 	}
 	c.shard.Unlock()
-	if !accepted || closer == nil {
+	if !served || closer == nil {
 		return false
 	}
 	_ = closer.Close()
@@ -146,13 +154,17 @@ func (c *client) disconnected(err error) bool {
 	closer := c.closer
 	c.closer = nil
 	s, ending := c.shard, c.swarm.context.Err() != nil
-	if c.accepted {
+	if c.waits != nil {
+		c.waits.Stop()
+		c.waits = nil
+	}
+	if c.served {
 		c.swarm.open.Add(-1)
-		if !ending {
-			s.closed++
-			if !c.greeted {
-				s.turnedAway++
-			}
+	}
+	if c.accepted && !ending {
+		s.closed++
+		if !c.served {
+			s.turnedAway++
 		}
 	} else if !ending {
 		if c.end.refused {
@@ -164,7 +176,7 @@ func (c *client) disconnected(err error) bool {
 		}
 	}
 	accepted := c.accepted
-	c.accepted = false
+	c.accepted, c.served = false, false
 	c.shard.Unlock()
 	if closer != nil {
 		_ = closer.Close()

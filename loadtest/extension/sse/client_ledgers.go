@@ -40,10 +40,10 @@ func (c *client) snapshot() {
 }
 
 func (c *client) floorSince(topic string) int64 {
-	if c.swarm.published == nil || c.gapped || c.greetedNs == 0 {
+	if c.swarm.published == nil || c.gapped || c.servedNs == 0 {
 		return -1
 	}
-	return c.swarm.published.floorSince(topic, c.greetedNs)
+	return c.swarm.published.floorSince(topic, c.servedNs)
 }
 
 // behind tells how many events are missing up to the counts. Who was never served has nothing to miss.
@@ -67,7 +67,7 @@ func (c *client) loseTail(e *expectation) int64 {
 }
 
 func (c *client) eachBehind(e *expectation, found func(l *ledger, count int64)) (missing int64) {
-	if c.greetedNs == 0 {
+	if c.servedNs == 0 {
 		return 0
 	}
 	for topic, count := range e.counts[c.set] {

@@ -1,8 +1,16 @@
 package sse
 
-import "bytes"
+import (
+	"bytes"
+	"time"
+)
 
-// answer looks at the head of the answer; false: it is no event stream.
+// silenceServes is how long a stream without a block must stay open to count as served: other servers may have nothing
+// to say until their first event, while "come back later" ends at once.
+var silenceServes = 3 * time.Second
+
+// answer looks at the head of the answer; false: it is no event stream. The head alone is no service: a gateway that is
+// full answers like this too, with no more than `retry:` and the end of the stream.
 func (c *client) answer(status int, isStream bool, retryAfter int64) bool {
 	if status != 200 || !isStream {
 		c.end.refused, c.end.retryAfter = true, retryAfter
@@ -10,15 +18,34 @@ func (c *client) answer(status int, isStream bool, retryAfter int64) bool {
 		return false
 	}
 	c.accepted = true
-	if !c.wasOpen {
-		c.wasOpen = true
-		c.swarm.opened.Add(1)
-	}
-	c.swarm.open.Add(1)
 	c.shard.connect.record(c.now - c.beganNs)
 	c.release()
-	c.settle()
+	began := c.beganNs
+	c.waits = time.AfterFunc(silenceServes, func() {
+		c.shard.Lock()
+		defer c.shard.Unlock()
+		if c.accepted && c.beganNs == began {
+			c.serve(time.Now().UnixNano())
+		}
+	})
 	return true
+}
+
+// serve counts the connection as open. From its first time on the client has to get what is published.
+func (c *client) serve(now int64) {
+	if c.served {
+		return
+	}
+	c.served = true
+	c.waits.Stop()
+	c.waits = nil
+	c.swarm.open.Add(1)
+	if c.servedNs == 0 {
+		c.servedNs = now
+		c.swarm.opened.Add(1)
+		c.snapshot()
+	}
+	c.settle()
 }
 
 // block takes what the parser has found.
@@ -30,11 +57,11 @@ func (c *client) block(p *parser) {
 		c.waiting = append(c.waiting, event{connection: c.index, id: string(p.lastID), kind: string(p.kind),
 			data: string(p.data), receivedMs: float64(c.now) / 1e6})
 	}
-	if len(p.kind) > 0 && p.kind[0] == '$' {
-		c.heed(p)
+	if !p.hasData {
 		return
 	}
-	if !p.hasData {
+	if len(p.kind) > 0 && p.kind[0] == '$' {
+		c.heed(p)
 		return
 	}
 	s := c.shard
@@ -58,10 +85,7 @@ func (c *client) block(p *parser) {
 func (c *client) greet(p *parser) {
 	c.greeted = true
 	c.shard.firstBlock.record(c.now - c.beganNs)
-	if c.greetedNs == 0 {
-		c.greetedNs = c.now
-		c.snapshot()
-	}
+	c.serve(c.now)
 	if len(c.sent) == 0 {
 		return
 	}

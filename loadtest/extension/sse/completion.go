@@ -1,6 +1,9 @@
 package sse
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // expectation is what clients with the same topics must have.
 type expectation struct {
@@ -52,4 +55,19 @@ func (s *swarm) complete(counts map[string]int64, strict bool, patience time.Dur
 		missing += s.clients[i].loseTail(e)
 	}
 	return missing
+}
+
+// present waits until it has seen each client with an open stream, not all at the same time: at any moment some may be
+// on their way from one connection to the next. It returns how many it has not seen within `patience`.
+func (s *swarm) present(patience time.Duration) (away int) {
+	unseen := make([]*client, 0, len(s.clients))
+	for i := range s.clients {
+		unseen = append(unseen, &s.clients[i])
+	}
+	for deadline := time.Now().Add(patience); ; {
+		unseen = slices.DeleteFunc(unseen, (*client).isServed)
+		if len(unseen) == 0 || time.Now().After(deadline) || !sleep(s.context, lookEvery) {
+			return len(unseen)
+		}
+	}
 }

@@ -91,10 +91,11 @@ func newSwarmEmitter(e *emitter, sampleEvery uint64) *swarmEmitter {
 		firstBlock: sampler{every: 1, limit: mostSamples}, latency: sampler{every: sampleEvery, limit: mostSamples}}
 }
 
-func (e *swarmEmitter) report(w *totals, openInProcess int64) {
+// report tells of a second; `open` is of all swarms with the same tags.
+func (e *swarmEmitter) report(w *totals, open int) {
 	m := e.metrics
 	e.begin()
-	e.add(m.connections, float64(openInProcess))
+	e.add(m.connections, float64(open))
 	// Counters that a threshold may name are told even when they are 0: a threshold on what was never told passes.
 	e.add(m.events, float64(w.events))
 	e.add(m.bytes, float64(w.bytes))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/grafana/sobek"
@@ -23,7 +22,7 @@ func init() { modules.Register("k6/x/sse", newModule()) }
 type module struct {
 	published *published
 	timeline  timeline
-	open      atomic.Int64
+	open      openStreams
 	runID     string
 	results   results
 }

@@ -11,7 +11,8 @@ import (
 	"go.k6.io/k6/metrics"
 )
 
-// script runs JavaScript as a virtual user does, with `sse` and `url`, and returns the samples.
+// script runs JavaScript as a virtual user does, with `sse` and `url`, and returns the sums of the samples; of
+// sse_connections the greatest value of each pattern.
 func script(t *testing.T, url, code string) (map[string]float64, error) {
 	t.Helper()
 	runtime := modulestest.NewRuntime(t)
@@ -27,6 +28,10 @@ func script(t *testing.T, url, code string) (map[string]float64, error) {
 	for _, container := range metrics.GetBufferedSamples(samples) {
 		for _, s := range container.GetSamples() {
 			sums[s.Metric.Name] += s.Value
+			if pattern, _ := s.Tags.Get("pattern"); s.Metric.Name == "sse_connections" {
+				key := s.Metric.Name + " " + pattern
+				sums[key] = max(sums[key], s.Value)
+			}
 		}
 	}
 	return sums, err
@@ -49,6 +54,28 @@ func TestAScriptSeesEventsResultsAndMetrics(t *testing.T) {
 	}
 	if sums["sse_lost"] != 2 || sums["sse_events"] != 3 || sums["sse_duplicated"] != 0 {
 		t.Errorf("got %v", sums)
+	}
+}
+
+func TestOpenStreamsAreCountedByPattern(t *testing.T) {
+	s := serve(t, plain, func(s stream) { s.begin().position(0); s.stay() })
+	sums, err := script(t, s.URL, `
+		const swarms = []
+		for (const [name, connections] of [['one', 2], ['two', 4], ['one', 3]]) {
+			const swarm = sse.open({ url, topics: 'a', name, connections })
+			await swarm.opened()
+			swarm.stats()
+			swarms.push(swarm)
+		}
+		const ends = await Promise.all(swarms.map((swarm) => swarm.present({ timeout: '10s' })))
+		if (ends.some(({ away }) => away !== 0)) throw new Error(JSON.stringify(ends))
+		for (const swarm of swarms) swarm.close()
+	`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one, two := sums["sse_connections one"], sums["sse_connections two"]; one != 5 || two != 4 {
+		t.Errorf("%v and %v streams, want 5 and 4", one, two)
 	}
 }
 

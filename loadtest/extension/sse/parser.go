@@ -33,7 +33,7 @@ type blocks interface {
 }
 
 const (
-	// A longer line is a fault of the server, and no reason to run out of memory.
+	// A longer line or block is a fault of the server, and no reason to run out of memory.
 	longestLine = 64 << 20
 	// Storage beyond this is given back when it is empty again: most connections are idle most of the time.
 	keptStorage = 1 << 10
@@ -48,7 +48,7 @@ func (p *parser) connected() {
 	p.clearBlock()
 }
 
-// feed takes the next bytes. It returns false when a line is too long to go on.
+// feed takes the next bytes. It returns false when a line or the data of a block are too long to go on.
 func (p *parser) feed(data []byte, to blocks) bool {
 	if p.mark >= 0 {
 		data = p.skipMark(data)
@@ -94,7 +94,7 @@ func (p *parser) feed(data []byte, to blocks) bool {
 	if p.hasData && !p.dataStored {
 		p.storeData()
 	}
-	return true
+	return len(p.stored) <= longestLine
 }
 
 // skipMark takes the byte order mark away that a stream may begin with.

@@ -40,6 +40,11 @@ func TestStreamsAreReadAsTheStandardSays(t *testing.T) {
 		{"empty data are data", "data\n\n", heard{"||"}, 0},
 		{"an unfinished block is dropped", "id: 1\ndata: x\n\nid: 2\ndata: y\n", heard{"1||x"}, 0},
 		{"retry", "retry: 250\n\n", nil, 250},
+		{"the last retry counts, also of a block without data", "retry: 250\n\nretry: 9\ndata: x\n\n", heard{"||x"}, 9},
+		{"the last event field counts", "event: a\nevent: b\ndata: x\n\nevent: a\nevent\ndata: y\n\n", heard{"|b|x", "||y"}, 0},
+		{"a mark that is none is text", "\xef\xbbdata: x\n\n\xef\xbb\xbfdata: y\ndata: z\n\n", heard{"||z"}, 0},
+		{"a mark and CRLF", "\xef\xbb\xbf\r\ndata: x\r\n\r\n", heard{"||x"}, 0},
+		{"only a colon, and a colon in data", ":\n:data: n\ndata:a:b\n\n", heard{"||a:b"}, 0},
 		{"retry with anything but digits is ignored", "retry: 1s\nretry: -1\nretry: \nretry: 1.5\n\n", nil, 0},
 		{"unknown fields", "dat: x\nData: x\ndata : x\nfoo\ndata: y\n\n", heard{"||y"}, 0},
 	}
@@ -71,6 +76,19 @@ func TestAnIDOfAnUnfinishedBlockIsNoPosition(t *testing.T) {
 	p.feed([]byte("\ndata: z\n\n"), &h)
 	if want := (heard{"1||x", "1||z"}); !reflect.DeepEqual(h, want) {
 		t.Errorf("got %q, want %q", h, want)
+	}
+}
+
+func TestDataWithoutAnEndAreAFault(t *testing.T) {
+	p, h := &parser{}, heard(nil)
+	p.connected()
+	line := []byte("data: " + strings.Repeat("x", 1<<20) + "\n")
+	lines := 1
+	for p.feed(line, &h) && lines < 100 {
+		lines++
+	}
+	if want := longestLine / (1 << 20); lines != want || len(h) != 0 {
+		t.Errorf("it ended after %d lines instead of %d, with %d events", lines, want, len(h))
 	}
 }
 

@@ -90,6 +90,10 @@ func (r *response) readHead(head []byte) {
 		return
 	}
 	r.status, _ = strconv.Atoi(string(lines[0][9:12]))
+	if r.status >= 100 && r.status < 200 {
+		r.phase = inHead // an interim answer, such as 103: the one that counts follows
+		return
+	}
 	for _, line := range lines[1:] {
 		name, value, _ := bytes.Cut(line, colon)
 		value = bytes.ToLower(bytes.TrimSpace(value))

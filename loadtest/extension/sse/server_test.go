@@ -130,7 +130,10 @@ func (s *swarm) untilEvents(t *testing.T, count int64) counters {
 	return s.now()
 }
 
-type transport = http.Transport
+type (
+	transport = http.Transport
+	webServer = httptest.Server
+)
 
 func addressesOf(t *testing.T, texts ...string) (list []net.IP) {
 	t.Helper()

@@ -36,7 +36,7 @@ type swarm struct {
 
 	alive   sync.WaitGroup
 	open    atomic.Int64
-	opened  atomic.Int64 // clients that were open at least once
+	opened  atomic.Int64 // clients that were served at least once
 	settled atomic.Int64
 	allIn   chan struct{}
 	// Closed when slow readers are to be slow no longer.

@@ -17,7 +17,6 @@ type swarmObject struct {
 	swarm    *swarm
 	options  *scriptOptions
 	began    time.Time
-	lastOpen int64
 	finish   func()
 }
 
@@ -33,9 +32,7 @@ func newSwarmObject(i *instance, state *lib.State, options *scriptOptions) *sobe
 	o.finish = sync.OnceFunc(func() { keep(func() error { return nil }) })
 	o.swarm = newSwarm(i.vu.Context(), &options.swarmOptions, dialer(state), i.module.published,
 		func(window *totals, open int) {
-			total := i.module.open.Add(int64(open) - o.lastOpen)
-			o.lastOpen = int64(open)
-			emitter.report(window, total)
+			emitter.report(window, i.module.open.set(emitter.tags, o.swarm, open))
 			if own, ok := state.Dialer.(*netext.Dialer); ok {
 				// For k6's own data_received, which it reads at the end of the iteration.
 				atomic.AddInt64(&own.BytesRead, window.bytes)
@@ -49,15 +46,15 @@ func newSwarmObject(i *instance, state *lib.State, options *scriptOptions) *sobe
 	}()
 	object := i.vu.Runtime().NewObject()
 	for name, method := range map[string]any{
-		"opened": o.opened, "sleep": o.sleep, "complete": o.complete, "stats": o.stats, "window": o.window,
-		"cut": o.cut, "close": o.close,
+		"opened": o.opened, "sleep": o.sleep, "complete": o.complete, "present": o.present, "stats": o.stats,
+		"window": o.window, "cut": o.cut, "close": o.close,
 	} {
 		must(i.vu.Runtime(), object.Set(name, method))
 	}
 	return object
 }
 
-// opened resolves when every client is open or has given up, or after the timeout.
+// opened resolves when every client is served or has given up, or after the timeout.
 func (o *swarmObject) opened(value sobek.Value) *sobek.Promise {
 	f := readFields(o.instance.vu.Runtime(), "opened", value)
 	wait := f.duration("timeout", time.Duration(1<<62))
@@ -101,6 +98,20 @@ func (o *swarmObject) complete(value sobek.Value) *sobek.Promise {
 	go func() {
 		missing := o.swarm.complete(counts, strict, wait)
 		resolve(map[string]any{"missing": missing, "seconds": time.Since(began).Seconds()})
+	}()
+	return promise
+}
+
+// present resolves when every client was seen with an open stream, or after the timeout.
+func (o *swarmObject) present(value sobek.Value) *sobek.Promise {
+	f := readFields(o.instance.vu.Runtime(), "present", value)
+	wait := f.duration("timeout", 30*time.Second)
+	must(o.instance.vu.Runtime(), f.check())
+	promise, resolve, _ := promises.New(o.instance.vu)
+	began := time.Now()
+	go func() {
+		away := o.swarm.present(wait)
+		resolve(map[string]any{"away": away, "seconds": time.Since(began).Seconds()})
 	}()
 	return promise
 }

@@ -162,6 +162,45 @@ func TestAPassingConditionIsNoError(t *testing.T) {
 	}
 }
 
+func TestAClientThatIsOnlyTurnedAwayIsNeverServed(t *testing.T) {
+	s := serve(t, plain, func(s stream) { s.begin().write(": full\nretry: 10\n\n") })
+	swarm := swarmFor(t, s, nil)
+	until(t, "five attempts", func() bool { return swarm.now().turnedAway >= 5 })
+	select {
+	case <-swarm.allIn:
+		t.Error("it counts as settled")
+	default:
+	}
+	if swarm.open.Load() != 0 || swarm.opened.Load() != 0 || swarm.present(0) != 1 {
+		t.Errorf("%d open, %d opened", swarm.open.Load(), swarm.opened.Load())
+	}
+}
+
+func TestAStreamThatStaysOpenWithoutABlockIsServed(t *testing.T) {
+	known := newPublished()
+	s := serve(t, plain, func(s stream) { s.begin().write(": hello\n\n"); s.stay() })
+	swarm := swarmFor(t, s, known)
+	<-swarm.allIn
+	if swarm.open.Load() != 1 || swarm.opened.Load() != 1 || swarm.present(0) != 0 {
+		t.Errorf("%d open, %d opened", swarm.open.Load(), swarm.opened.Load())
+	}
+	known.of("a").issued.Store(2)
+	if missing := swarm.complete(map[string]int64{"a": 2}, false, 0); missing != 2 {
+		t.Errorf("%d are missing instead of 2", missing)
+	}
+}
+
+func TestWhoIsOnItsWayBackIsWaitedFor(t *testing.T) {
+	s := serve(t, plain,
+		func(s stream) { s.begin().position(0) },
+		func(s stream) { s.begin().position(0); s.stay() })
+	swarm := swarmFor(t, s, nil)
+	<-swarm.allIn
+	if away := swarm.present(10 * time.Second); away != 0 {
+		t.Errorf("%d are away", away)
+	}
+}
+
 func TestAServerThatIsNotThereIsTriedAgain(t *testing.T) {
 	s := serve(t, plain, func(s stream) { s.cut() }, func(s stream) { s.begin().position(0); s.events(1); s.stay() })
 	swarm := swarmFor(t, s, nil)

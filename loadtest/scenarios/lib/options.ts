@@ -9,6 +9,11 @@ export interface Bounds {
   connectErrors?: number
   /** Least share of returning clients that go on from their position. `MIN_RESUME_OK` */
   resumeOk?: number
+  /**
+   * Streams that end before their first block, as a deployment that is full or in a passing condition tells a browser
+   * to come back later: none, or `any` where that is ordinary for a moment. At most `MAX_TURNED_AWAY`
+   */
+  turnedAway?: 'any'
   /** Gaps that were told; 0 unless a scenario provokes them. */
   gaps?: number
 }
@@ -21,6 +26,8 @@ type Thresholds = NonNullable<Options['thresholds']>
  */
 export function scenarioOptions(name: string, bounds: Bounds, more: Thresholds = {}): Options {
   const resumeOk = bounds.resumeOk === undefined ? undefined : number('MIN_RESUME_OK', bounds.resumeOk)
+  const isBounded = bounds.turnedAway !== 'any' || __ENV.MAX_TURNED_AWAY
+  const turnedAway = isBounded ? number('MAX_TURNED_AWAY', 0) : undefined
   return {
     // A development certificate; for streams and publishing.
     insecureSkipTLSVerify: __ENV.INSECURE === '1',
@@ -42,6 +49,7 @@ export function scenarioOptions(name: string, bounds: Bounds, more: Thresholds =
       sse_gaps: [`count<=${bounds.gaps ?? 0}`],
       sse_latency: [`p(99)<${number('P99_MS', bounds.p99Ms)}`],
       sse_connect_errors: [`count<=${number('MAX_CONNECT_ERRORS', bounds.connectErrors ?? 0)}`],
+      ...(turnedAway !== undefined && { sse_turned_away: [`count<=${turnedAway}`] }),
       ...(resumeOk !== undefined && { sse_resume_ok: [`rate>=${resumeOk}`] }),
       // Faults of the script itself, such as a publisher that was refused.
       checks: ['rate==1'],

@@ -1,6 +1,6 @@
 import sse, { type SwarmResult } from 'k6/x/sse'
 import { chart } from './chart.ts'
-import { text } from './settings.ts'
+import { runners, text } from './settings.ts'
 import { shown } from './words.ts'
 
 /** What k6 gives to `handleSummary`, as far as it is used here. */
@@ -35,12 +35,16 @@ export function summaryOf(scenario: string, question: string): (data: SummaryDat
       passed,
       endedAt: new Date().toISOString(),
       seconds: data.state.testRunDurationMs / 1000,
+      // Of so many runners, this process was so many: one each, unless one process has all.
+      runners,
+      ran: data.metrics.iterations?.values.count ?? 0,
       settings: settingsOf(),
       verdicts,
       swarms: sse.results(),
       metrics: Object.fromEntries(
         Object.entries(data.metrics)
-          .filter(([name]) => /^(sse_|breakpoint_|checks$)/.test(name))
+          // Of several swarms k6 knows the last one's sse_connections only: each swarm says how many it has open.
+          .filter(([name]) => /^(sse_|breakpoint_|checks$)/.test(name) && name !== 'sse_connections')
           .map(([name, metric]) => [name, metric.values]),
       ),
       timeline: sse.timeline(),
@@ -74,6 +78,8 @@ type Summary = {
   passed: boolean
   endedAt: string
   seconds: number
+  runners: number
+  ran: number
   settings: Record<string, string>
   verdicts: Verdict[]
   swarms: SwarmResult[]

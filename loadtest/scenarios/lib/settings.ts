@@ -1,3 +1,6 @@
+import { SharedArray } from 'k6/data'
+import exec from 'k6/execution'
+
 /** Settings of a scenario, from the environment (`k6 run -e NAME=value`, `make load NAME=value`). */
 
 export function text(name: string, otherwise: string): string {
@@ -45,13 +48,27 @@ export const streamUrls = text('STREAM_URL', baseUrl).split(',')
 /** Where events are published. */
 export const publishUrl = text('PUBLISH_URL', baseUrl.split(',')[0] as string)
 
-const token = text('TOKEN', '')
+/** TOKENS_FILE has a token a line, for clients that are different subjects. */
+const tokens = new SharedArray('tokens', () => {
+  const file = text('TOKENS_FILE', '')
+  const lines = file ? open(file).split(/\s+/).filter(Boolean) : []
+  if (file && lines.length === 0) throw new Error(`TOKENS_FILE=${file} has no token`)
+  return lines
+})
+
+const token = text('TOKEN', tokens[0] ?? '')
+
+/** Each runner begins at another place, so that runners with fewer clients than tokens do not all take the same. */
+function ownTokens(): string[] {
+  const first = Math.floor(((exec.vu.idInTest - 1) * tokens.length) / runners)
+  return Array.from({ length: tokens.length }, (_, i) => tokens[(first + i) % tokens.length] as string)
+}
 
 /** What every swarm takes from the environment. */
 export function clientSettings() {
   return {
     url: streamUrls,
-    ...(token && { token }),
+    ...(tokens.length > 0 ? { tokens: ownTokens() } : token && { token }),
     ...(__ENV.SOURCE_ADDRESSES && { sourceAddresses: __ENV.SOURCE_ADDRESSES.split(',') }),
     ...(__ENV.HTTP2 === '1' && {
       http2: true,
