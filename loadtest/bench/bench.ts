@@ -25,6 +25,7 @@ export class Bench {
   private readonly tools: Tools
   private readonly generator: string
   private readonly children: Child[] = []
+  private natsServer: Child | undefined
   private natsPort = 0
 
   constructor(tools: Tools, generator: string, quick: boolean) {
@@ -43,14 +44,17 @@ export class Bench {
     return this.quick ? Math.min(full, 2) : full
   }
 
-  /** Starts nats-server with an empty log. */
-  async nats(): Promise<void> {
+  /** Starts nats-server with an empty log, in place of the one before. */
+  async nats(): Promise<Child> {
+    await this.natsServer?.stop()
     this.natsPort = await freePort()
     const monitor = await freePort()
-    const args = ['--jetstream', '--store_dir', join(this.folder, 'nats'), '--addr', '127.0.0.1']
+    const store = join(this.folder, `nats-${this.natsPort}`)
+    const args = ['--jetstream', '--store_dir', store, '--addr', '127.0.0.1']
     const ports = ['--port', String(this.natsPort), '--http_port', String(monitor)]
-    this.start(this.tools.natsServer, [...args, ...ports], 'nats-server', 1)
+    this.natsServer = this.start(this.tools.natsServer, [...args, ...ports], 'nats-server', 1)
     await this.answers(`http://127.0.0.1:${monitor}/healthz`, 'nats-server')
+    return this.natsServer
   }
 
   /** Starts a gateway on core 0 and returns when it is ready. */

@@ -44,10 +44,13 @@ export class Service {
     return line ? Number(line.slice(series.length + 1)) : 0
   }
 
-  /** The id of the position at which a new stream begins: the log's head. */
-  async position(): Promise<string> {
+  /** The id of the position at which a new stream begins, the log’s head; asked with `token` where one is needed. */
+  async position(token = ''): Promise<string> {
     const gone = new AbortController()
-    const response = await fetch(`http://${this.address}/v1/events?topic=none`, { signal: gone.signal })
+    const response = await fetch(`http://${this.address}/v1/events?topic=none`, {
+      signal: gone.signal,
+      headers: token ? { authorization: `Bearer ${token}` } : {},
+    })
     let text = ''
     for await (const piece of response.body as ReadableStream<Uint8Array>) {
       text += Buffer.from(piece).toString()

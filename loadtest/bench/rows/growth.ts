@@ -53,21 +53,21 @@ async function growthAt(bench: Bench, connections: number): Promise<Growth> {
 export const growth: Row = {
   name: 'growth',
   work: 'how cost grows: 1,000 to 15,000 connections with a JWT each',
-  goal: 'cost per connection and per delivery at 15,000 ≤ 1.5 × that at 1,000',
-  how: 'For each size a new gateway. CPU of opening all streams; resident memory 10 s after the last; then CPU over 5 s at 20 events/s of 100 B to all.',
+  goal: 'cost per connection and per delivery at 15,000 ≤ 1.5 × that at 2,000',
+  how: 'For each size a new gateway. CPU of opening all streams; resident memory 10 s after the last; then CPU over 5 s at 20 events/s of 100 B to all. Compared with 2,000, since the 1,000’s memory is mostly code that the first connections have compiled.',
   run: async (bench) => {
     await bench.nats()
     const sizes: Growth[] = []
     for (const size of [1_000, 2_000, 5_000, 10_000, 15_000])
       sizes.push(await growthAt(bench, bench.many(size)))
-    const [first, last] = [sizes[0] as Growth, sizes.at(-1) as Growth]
+    const [second, last] = [sizes[1] as Growth, sizes.at(-1) as Growth]
     return {
       measured: sizes.map(says).join('; '),
       met:
         sizes.every(({ complete }) => complete) &&
-        last.connectCpuSeconds <= 1.5 * first.connectCpuSeconds &&
-        last.residentBytesEach <= 1.5 * first.residentBytesEach &&
-        last.deliveryCpuSeconds <= 1.5 * first.deliveryCpuSeconds,
+        last.connectCpuSeconds <= 1.5 * second.connectCpuSeconds &&
+        last.residentBytesEach <= 1.5 * second.residentBytesEach &&
+        last.deliveryCpuSeconds <= 1.5 * second.deliveryCpuSeconds,
       figures: { sizes },
     }
   },

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { waitUntil } from '../../../test/support/wait.ts'
 import type { PublishReport } from '../generator.ts'
 import type { Row } from '../row.ts'
+import { cpuSeconds } from '../usage.ts'
 import { count, ms, percent } from '../words.ts'
 
 const rate = 50_000
@@ -12,21 +13,24 @@ export const tail: Row = {
   goal: 'keeps up, ≤ 60 % of the core',
   how: 'CPU of the gateway over the window, 1 s after the first event; keeps up: it has read the last event within 250 ms of its acknowledgement. Ends without verdict when JetStream, on core 1 with the generator, does not reach 95 % of the rate.',
   run: async (bench) => {
-    await bench.nats()
-    const pod = await bench.gateway()
     const seconds = bench.seconds(8)
-    const publisher = bench.publish({
-      rate,
-      size: 200,
-      window: 20_000,
-      count: Math.round(rate * (seconds + 1.5)),
-    })
+    const work = { rate, size: 200, window: 20_000, count: Math.round(rate * (seconds + 1.5)) }
+    // What JetStream takes to store alone, and with one reader.
+    const alone = await bench.nats()
+    const maker = await bench.gateway()
+    await maker.child.stop()
+    const storedOnly = await bench.publish(work).result<PublishReport>()
+    const storeSeconds = cpuSeconds(alone.pid) / storedOnly.stored
+    const nats = await bench.nats()
+    const pod = await bench.gateway()
+    const publisher = bench.publish(work)
     await sleep(1_000)
     const before = pod.cpuSeconds()
     const began = performance.now()
     await sleep(seconds * 1_000)
     const cpu = (pod.cpuSeconds() - before) / ((performance.now() - began) / 1_000)
     const report = await publisher.result<PublishReport>()
+    const natsSeconds = cpuSeconds(nats.pid) / report.stored
     const stored = performance.now()
     await waitUntil(async () => (await pod.metric('sse_tail_position')) >= report.stored, {
       what: 'the tail to catch up',
@@ -38,7 +42,12 @@ export const tail: Row = {
     return {
       measured: `${count(report.perSecond)}/s, CPU ${percent(cpu)}, caught up ${ms(behindMs)} after the last`,
       met: fedFastEnough ? behindMs <= 250 && cpu <= 0.6 && report.errors === 0 : undefined,
-      figures: { cpu, behindMs, publisher: report },
+      figures: {
+        cpu,
+        behindMs,
+        publisher: report,
+        natsSeconds: { store: storeSeconds, withReader: natsSeconds },
+      },
     }
   },
 }
