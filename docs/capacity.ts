@@ -7,21 +7,40 @@ import type { Growth } from '../loadtest/bench/rows/growth.ts'
  * named beside it there.
  */
 
-/** The run on which the page rests; a newer one is taken by naming it here. */
+/** The runs on which the page rests, of `make bench` and of loadtest/at-scale; newer ones are taken by naming them here. */
 const run = '2026-11-23-all'
+const atScaleRun = '2026-11-23-at-scale'
 
 interface Figures {
   growth: { sizes: Growth[] }
-  tail: { cpu: number; publisher: { perSecond: number } }
+  tail: {
+    cpu: number
+    publisher: { perSecond: number }
+    /** Core-seconds of nats-server for an event that is stored, and with one reader. */
+    natsSeconds: { store: number; withReader: number }
+  }
   'fanout-200': { gateway: { cpu: number[]; subscribers: { eventsPerSecond: number } } }
-  'reconnect-storm': { cpuSeconds: number; report: { connections: number; events: number } }
+  'reconnect-storm': {
+    cpuSeconds: number
+    memoryBytes: number
+    report: { connections: number; events: number }
+  }
   nginx: { bytesEach: number; slow: { perMillion: { gateway: number; nginx: number } } }
   'publish-single': { single: { cpu: number; report: { perSecond: number } } }
 }
 
-const results = JSON.parse(
-  readFileSync(join(import.meta.dirname, `../loadtest/results/${run}.json`), 'utf8'),
-) as { rows: { name: string; figures: unknown }[] }
+/** A part of loadtest/at-scale through Nginx with TLS, at 0.5 events/s to each stream. */
+interface AtScalePart {
+  name: string
+  connections: number
+  usage: { nginx?: { cores: number; residentBytes: number; openingSeconds: number; emptyBytes: number } }
+}
+
+const read = (name: string) =>
+  JSON.parse(readFileSync(join(import.meta.dirname, `../loadtest/results/${name}.json`), 'utf8')) as unknown
+
+const results = read(run) as { rows: { name: string; figures: unknown }[] }
+const atScale = read(atScaleRun) as { parts: AtScalePart[] }
 
 function figures<Name extends keyof Figures>(name: Name): Figures[Name] {
   const row = results.rows.find((candidate) => candidate.name === name)
@@ -29,8 +48,24 @@ function figures<Name extends keyof Figures>(name: Name): Figures[Name] {
   return row.figures as Figures[Name]
 }
 
+/** Events a second that each stream of the parts through Nginx gets, and heartbeats. */
+const atScaleRate = 0.5 + 1 / 15
+
+/** What a stream costs Nginx with TLS. @throws when the run has no such part. */
+function throughTls(name: string): { bytes: number; openSeconds: number; deliverySeconds: number } {
+  const part = atScale.parts.find((candidate) => candidate.name === name)
+  if (!part?.usage.nginx) throw new Error(`${atScaleRun} has no part ${name}`)
+  const { cores, residentBytes, openingSeconds, emptyBytes } = part.usage.nginx
+  return {
+    bytes: (residentBytes - emptyBytes) / part.connections,
+    openSeconds: openingSeconds / part.connections,
+    deliverySeconds: cores / (part.connections * atScaleRate),
+  }
+}
+
 const { sizes } = figures('growth')
-const largest = sizes.at(-1) as Growth
+// The first 1,000 also pay for what is compiled and allocated once.
+const settled = sizes.slice(1)
 const tail = figures('tail')
 const storm = figures('reconnect-storm')
 const nginx = figures('nginx')
@@ -39,8 +74,8 @@ const joined = figures('fanout-200').gateway
 
 /** Core-seconds and bytes. */
 const costs = {
-  streamBytes: Math.max(...sizes.slice(2).map(({ residentBytesEach }) => residentBytesEach)),
-  connectSeconds: largest.connectCpuSeconds,
+  streamBytes: Math.max(...settled.map(({ residentBytesEach }) => residentBytesEach)),
+  connectSeconds: Math.max(...settled.map(({ connectCpuSeconds }) => connectCpuSeconds)),
   tailEventSeconds: tail.cpu / tail.publisher.perSecond,
   // Where flushes do not join yet: the dearest.
   deliverySeconds: Math.max(...sizes.map(({ deliveryCpuSeconds }) => deliveryCpuSeconds)),
@@ -48,6 +83,10 @@ const costs = {
   reconnectSeconds: storm.cpuSeconds / storm.report.connections,
   nginxDeliverySeconds: nginx.slow.perMillion.nginx / 1e6,
   nginxStreamBytes: nginx.bytesEach,
+  http1: throughTls('nginx-tls'),
+  http2: throughTls('nginx-http2'),
+  storeSeconds: tail.natsSeconds.store,
+  readSeconds: Math.max(0, tail.natsSeconds.withReader - tail.natsSeconds.store),
   publishSeconds: single.cpu / single.report.perSecond,
 }
 
@@ -75,17 +114,45 @@ function costTable(): string {
   return table(
     ['what', 'costs', 'measured by row'],
     [
-      ['a stream, idle, with a JWT, in the gateway', kilobytes(c.streamBytes), 'growth, 5,000 to 15,000'],
-      ['opening a stream with a JWT that is new to the pod', micros(c.connectSeconds), 'growth, 15,000'],
-      ['an event in the tail, per gateway', micros(c.tailEventSeconds), 'tail'],
+      [
+        'a stream, idle, with a JWT, in the gateway',
+        kilobytes(c.streamBytes),
+        'growth, the dearest from 2,000',
+      ],
+      [
+        'opening a stream with a JWT that is new to the pod',
+        micros(c.connectSeconds),
+        'growth, the dearest from 2,000',
+      ],
+      [
+        'an event in the tail, per gateway',
+        `${micros(c.tailEventSeconds)}; its frame in the recent log`,
+        'tail',
+      ],
       ['a delivery that is a write of its own', micros(c.deliverySeconds), 'growth, the dearest'],
-      ['a delivery when flushes join (200 events/s)', micros(c.joinedDeliverySeconds), 'fanout-200'],
-      ['a reconnect 500 events behind, those included', micros(c.reconnectSeconds), 'reconnect-storm'],
+      [
+        'a delivery when flushes join (200 events/s)',
+        `${micros(c.joinedDeliverySeconds)}; no memory, frames are shared`,
+        'fanout-200',
+      ],
+      [
+        'a reconnect with a JWT, 500 events behind, those included',
+        `${micros(c.reconnectSeconds)}; ${kilobytes(storm.memoryBytes / storm.report.connections)} at the peak`,
+        'reconnect-storm',
+      ],
       ['a delivery in Nginx that is a write of its own', micros(c.nginxDeliverySeconds), 'nginx, 10/s'],
       ['a stream in Nginx', kilobytes(c.nginxStreamBytes), 'nginx'],
+      ['the same with TLS, HTTP/1.1', tlsCell(c.http1), 'at scale'],
+      ['the same with TLS, HTTP/2 with 100 streams a connection', tlsCell(c.http2), 'at scale'],
+      ['an event in NATS: stored in one copy', micros(c.storeSeconds), 'tail'],
+      ['the same, read by one gateway', micros(c.readSeconds), 'tail'],
       ['a single POST in the publisher', micros(c.publishSeconds), 'publish-single'],
     ],
   )
+}
+
+function tlsCell({ bytes, openSeconds, deliverySeconds }: ReturnType<typeof throughTls>): string {
+  return `${kilobytes(bytes)}; ${micros(openSeconds)} to open; ${micros(deliverySeconds)} a delivery that is alone`
 }
 
 function growthTable(): string {
@@ -109,8 +176,12 @@ const assumed = {
   frameBytes: 250,
   maxAgeSeconds: 540,
   podConnections: 15_000,
+  /** An empty gateway, and its full recent log. */
+  podBytes: (120 + 64) * 2 ** 20,
+  replicas: 3,
   podCores: 0.6,
   nginxCores: 0.6,
+  natsCores: 0.6,
 }
 
 interface Plan {
@@ -120,6 +191,7 @@ interface Plan {
   pods: number
   podCores: number
   nginxCores: number
+  natsCores: number
 }
 
 /** Pods of one core for so many connections. Logs are split until a pod's tail takes at most half of what it may. */
@@ -140,22 +212,27 @@ function plan(connections: number): Plan {
     events,
     pods,
     podCores: tailCores + (connections / pods) * perConnection,
-    nginxCores: deliveries * costs.nginxDeliverySeconds,
+    // Browsers come with TLS: the dearer HTTP/1.1, and a handshake for each stream.
+    nginxCores:
+      deliveries * Math.max(costs.nginxDeliverySeconds, costs.http1.deliverySeconds) +
+      (connections / assumed.maxAgeSeconds) * costs.http1.openSeconds,
+    natsCores: events * (assumed.replicas * costs.storeSeconds + (pods / logs) * costs.readSeconds),
   }
 }
 
 function calculatorTable(): string {
   const rows = [10_000, 100_000, 1_000_000, 10_000_000].map((connections) => {
-    const { logs, events, pods, podCores, nginxCores } = plan(connections)
+    const { logs, events, pods, podCores, nginxCores, natsCores } = plan(connections)
     const deliveries = connections * (assumed.ownEventsPerSecond + assumed.broadcastsPerSecond)
-    const memory = pods * 120 * 2 ** 20 + connections * costs.streamBytes
+    const memory = pods * assumed.podBytes + connections * costs.streamBytes
     return [
       connections.toLocaleString('en-US'),
       big(events),
       String(logs),
       `${big(pods)} (${(podCores * 100).toFixed(0)} % of a core each)`,
       `${big(memory / 2 ** 30)} GB`,
-      `${big(Math.max(2, Math.ceil(nginxCores / assumed.nginxCores)))} cores, ${big((connections * costs.nginxStreamBytes) / 2 ** 30)} GB`,
+      `${big(Math.max(2, Math.ceil(nginxCores / assumed.nginxCores)))} cores, ${big((connections * costs.http1.bytes) / 2 ** 30)} GB`,
+      `${big(Math.max(assumed.replicas, Math.ceil(natsCores / assumed.natsCores)))} cores, ${big((events * assumed.eventBytes * assumed.replicas * 86_400) / 2 ** 30)} GB a day`,
       `${big(((pods / logs) * events * assumed.eventBytes * 8) / 1e9)} Gbit/s`,
       `${big((deliveries * assumed.frameBytes * 8) / 1e9)} Gbit/s`,
       big(connections / assumed.maxAgeSeconds),
@@ -168,7 +245,8 @@ function calculatorTable(): string {
       'logs',
       'gateways',
       'their memory',
-      'Nginx',
+      'Nginx (TLS)',
+      'NATS, three copies',
       'NATS to gateways',
       'to clients',
       'reconnects/s by age',
