@@ -14,7 +14,7 @@ test('streams that began together reach their maximum age one after another', as
     Array.from({ length: 100 }, async () => {
       const begun = performance.now()
       const client = await lab.client(gateway, { topics: ['a'] })
-      expect((await client.untilControl('$closing', 30_000)).data).toEqual({ reason: 'max-age' })
+      expect((await client.untilControl('$closing', 1, 30_000)).data).toEqual({ reason: 'max-age' })
       return performance.now() - begun
     }),
   )
