@@ -41,7 +41,7 @@ export class Prober {
   /** The position that a resume under way was asked for; undefined when it has been judged. */
   private resumedFrom: string | undefined
   private arrived = false
-  /** When a stream was last seen open; undefined before the first. */
+  /** When a stream opened, or was last seen open; undefined before the first. */
   private openAt: number | undefined
   private draining = false
 
@@ -159,6 +159,7 @@ export class Prober {
   private noteConnect(outcome: 'ok' | 'refused' | 'failed', elapsedMs: number, detail: string): void {
     this.metrics.connects.inc({ outcome })
     if (outcome === 'ok') {
+      this.openAt = performance.now()
       this.metrics.connectDuration.observe(elapsedMs / 1000)
       if (this.connectFailure) this.log.info('a stream opens again')
       this.connectFailure = ''

@@ -199,6 +199,43 @@ describe.skipIf(!haveBrowser())('the demo pages, in Chromium', () => {
     })
   })
 
+  it('say “late”, and by more than what, when it is beyond what can be told', async () => {
+    await visit('dashboard', async (page, stub) => {
+      const prober = { name: 'q', up: true, connected: true, lost: 0, duplicated: 0, resumes: 3 }
+      const probers = [{ ...prober, roundTripP99Ms: 30_000, roundTripP99Beyond: true }]
+      const gateways = [{ name: 'g', ...sample, latencyP99Ms: 10_000, latencyP99Beyond: true }]
+      stub.publish({
+        topic: 'demo.cluster',
+        type: 'cluster.sampled',
+        data: { gateways, publishers: [], probers },
+      })
+      await expectText(page, '#answer-timely', 'Late')
+      await expectText(page, '#answer-timely', 'more than 1 % take longer than 30.0 s')
+      await expectText(page, '#tile-latency', '> 10.0 s')
+      expect(await page.getAttribute('#answer-timely', 'data-state')).toBe('bad')
+    })
+  })
+
+  it('take their answers back when no numbers come any more', async () => {
+    await visit('dashboard', async (page, stub) => {
+      const gateways = [{ name: 'g', ...sample }]
+      const tell = () =>
+        stub.publish({
+          topic: 'demo.cluster',
+          type: 'cluster.sampled',
+          data: { gateways, publishers: [], probers: [] },
+        })
+      tell()
+      await expectText(page, '#answer-connected', 'Yes')
+      for (const name of ['connected', 'timely', 'lost']) {
+        await expectText(page, `#answer-${name}`, 'no numbers for')
+        expect(await page.getAttribute(`#answer-${name}`, 'data-state')).toBe('unknown')
+      }
+      tell()
+      await expectText(page, '#answer-connected', 'Yes')
+    })
+  })
+
   it('follow another user without keeping the first one’s notifications', async () => {
     await visit('notifications', async (page, stub) => {
       stub.publish(notification('ada'))

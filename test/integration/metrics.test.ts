@@ -70,6 +70,8 @@ test('metrics move with what happens', async () => {
     'sse_replays_total{source="stream",outcome="completed"}',
     'sse_gaps_total{reason="malformed"}',
     'sse_gaps_total{reason="reset"}',
+    'sse_resumes_total{outcome="ok"}',
+    'sse_resumes_total{outcome="gap"}',
   ]
   const read = async () =>
     Object.fromEntries(
@@ -114,6 +116,8 @@ test('metrics move with what happens', async () => {
     sse_replay_wait_seconds_count: 2,
     'sse_gaps_total{reason="malformed"}': 1,
     'sse_gaps_total{reason="reset"}': 1,
+    'sse_resumes_total{outcome="ok"}': 2,
+    'sse_resumes_total{outcome="gap"}': 2,
   })
   expect(moved.sse_bytes_delivered_total).toBeGreaterThan(8_001 * 200)
   expect(moved['sse_replays_total{source="memory",outcome="completed"}']).toBeGreaterThan(0)

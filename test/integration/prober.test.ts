@@ -53,6 +53,9 @@ test('canaries go round through the front door, and forced reconnects lose and r
   await untilMore(prober, 'sse_probe_resumes_total{outcome="ok"}', 5)
   await untilMore(prober, 'sse_probe_received_total', 20)
   expect(await prober.metric('sse_probe_connected')).toBe(1)
+  // Forced reconnects are no time without a stream.
+  expect(await prober.metric('sse_probe_seconds_total{state="up"}')).toBeGreaterThan(0)
+  expect(await prober.metric('sse_probe_seconds_total{state="down"}')).toBe(0)
   expect(await prober.metric('sse_probe_connects_total{outcome="ok"}')).toBeGreaterThan(5)
   expect(await prober.metric('sse_probe_connect_seconds_count')).toBeGreaterThan(5)
   expect(await prober.metric('sse_probe_latency_seconds_count')).toBeGreaterThan(20)
@@ -82,6 +85,7 @@ test('with no gateway it is not connected, and what was stored meanwhile comes w
   await waitUntil(async () => (await prober.metric('sse_probe_connected')) === 0, { what: 'it to notice' })
   await untilMore(prober, 'sse_probe_connects_total{outcome="failed"}', 1)
   await untilMore(prober, 'sse_probe_published_total{outcome="stored"}', 10)
+  await untilMore(prober, 'sse_probe_seconds_total{state="down"}', 2)
   await Promise.all([cluster.startGateway(0), cluster.startGateway(1)])
   await untilMore(prober, 'sse_probe_resumes_total{outcome="ok"}', 1)
   await waitUntil(
@@ -120,6 +124,10 @@ test('what the front door refuses for good is counted as refused, and the prober
   await waitUntil(async () => (await prober.metric('sse_probe_connects_total{outcome="refused"}')) > 0, {
     what: 'the refusal',
   })
+  // What has never worked is no outage of a service.
+  await untilMore(prober, 'sse_event_loop_delay_seconds_count', 2)
+  for (const state of ['up', 'down'])
+    expect(await prober.metric(`sse_probe_seconds_total{state="${state}"}`)).toBe(0)
   expect(await prober.isReady()).toBe(false)
   expect(await prober.metric('sse_probe_connected')).toBe(0)
 })
@@ -172,6 +180,14 @@ test('over TLS it tells until when the certificate is valid', async () => {
   await expectNoFault(prober)
 })
 
+test('on plain http it watches the certificate that it is told of', async () => {
+  const prober = await startProber({ PROBE_CERTIFICATE_URL: cluster.tlsUrl })
+  await waitUntil(
+    async () => (await prober.metric('sse_probe_certificate_expiry_seconds')) > Date.now() / 1000,
+    { what: 'the certificate' },
+  )
+})
+
 test('SIGTERM lets what is on its way arrive, and ends it with 0', async () => {
   const prober = await startProber()
   await untilMore(prober, 'sse_probe_received_total', 5)
@@ -181,7 +197,9 @@ test('SIGTERM lets what is on its way arrive, and ends it with 0', async () => {
 })
 
 test('a bad setting stops the start and is named', async () => {
-  const prober = await startProber({ PROBE_TOPIC: 'a b', METRICS_PORT: 0 }, false)
-  expect(await prober.exited).toBe(1)
-  expect(prober.output()).toContain('PROBE_TOPIC')
+  for (const [name, value] of Object.entries({ PROBE_TOPIC: 'a b', PROBE_CERTIFICATE_URL: 'http://x' })) {
+    const prober = await startProber({ [name]: value, METRICS_PORT: 0 }, false)
+    expect(await prober.exited).toBe(1)
+    expect(prober.output()).toContain(name)
+  }
 })

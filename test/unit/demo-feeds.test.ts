@@ -123,6 +123,24 @@ describe('the cluster feed', () => {
     })
   })
 
+  it('tells that a percentile is greater than what can be told, instead of nothing', async () => {
+    const slow = (count: number) =>
+      [
+        'sse_delivery_latency_seconds_bucket{le="1"} 0',
+        'sse_delivery_latency_seconds_bucket{le="10"} 0',
+        `sse_delivery_latency_seconds_bucket{le="+Inf"} ${count}`,
+      ].join('\n')
+    const pages = [slow(1), slow(100)]
+    const feed = new ClusterFeed(
+      { gateways: ['http://127.0.0.1:9101/metrics'] },
+      async () => pages.shift() ?? '',
+    )
+    await feed.next(0)
+    expect((await feed.next(2_000))?.data).toMatchObject({
+      gateways: [{ latencyP99Ms: 10_000, latencyP99Beyond: true }],
+    })
+  })
+
   it('tells what the publishers and the probers know', async () => {
     const publisherPage = (stored: number) =>
       [

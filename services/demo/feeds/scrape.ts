@@ -47,16 +47,23 @@ export function ratePerSecond(before: Scrape | undefined, now: Scrape, series: s
   return Math.round(((grown >= 0 ? grown : value) / (now.atMs - before.atMs)) * 1000)
 }
 
+/** A percentile, or, when `beyond`, what it is greater than. */
+export interface Percentile {
+  ms: number
+  beyond: boolean
+}
+
 /**
  * The upper bound, in ms, of the bucket of `histogram` (in seconds) that holds the percentile of what came between
- * two readings: coarse, but never better than the truth. Null when nothing came, or it lies beyond the last bound.
+ * two readings: coarse, but never better than the truth. Beyond the last bound it is only known to be greater. Null
+ * when nothing came.
  */
 export function percentileMs(
   before: Scrape | undefined,
   now: Scrape,
   histogram: string,
   percentile: number,
-): number | null {
+): Percentile | null {
   const bounds = now.buckets.get(histogram)
   if (!before || !bounds) return null
   const earlier = before.buckets.get(histogram)
@@ -65,6 +72,8 @@ export function percentileMs(
     .sort((a, b) => a.bound - b.bound)
   const total = grown.at(-1)?.count ?? 0
   if (total <= 0) return null
-  const bound = grown.find(({ count }) => count >= total * percentile)?.bound ?? Number.POSITIVE_INFINITY
-  return Number.isFinite(bound) ? Math.round(bound * 1_000_000) / 1000 : null
+  const finite = grown.filter(({ bound }) => Number.isFinite(bound))
+  const within = finite.find(({ count }) => count >= total * percentile)
+  const bound = within ?? finite.at(-1)
+  return bound ? { ms: Math.round(bound.bound * 1_000_000) / 1000, beyond: !within } : null
 }

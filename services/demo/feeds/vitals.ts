@@ -11,6 +11,8 @@ export interface GatewayVitals {
   gaps: number
   /** 99th percentile since the last reading; null when nothing was delivered. */
   latencyP99Ms: number | null
+  /** It is greater than `latencyP99Ms`, the greatest that can be told. */
+  latencyP99Beyond?: true
 }
 
 /** Of a publisher: what is published, and the log, which it knows. */
@@ -28,6 +30,8 @@ export interface ProberVitals {
   connected: boolean
   /** 99th percentile over the last minute, from the publish request until the event came. */
   roundTripP99Ms: number | null
+  /** As with `latencyP99Beyond`. */
+  roundTripP99Beyond?: true
   lost: number
   duplicated: number
   resumes: number
@@ -35,12 +39,14 @@ export interface ProberVitals {
 
 export function gatewayVitals(history: History): GatewayVitals {
   const { before, now } = lastTwo(history)
+  const latency = percentileMs(before, now, 'sse_delivery_latency_seconds', 0.99)
   return {
     connections: readingOf(now, 'sse_connections'),
     deliveredPerSecond: ratePerSecond(before, now, 'sse_events_delivered_total'),
     tailLagEvents: readingOf(now, 'sse_tail_lag_events'),
     gaps: readingOf(now, 'sse_gaps_total'),
-    latencyP99Ms: percentileMs(before, now, 'sse_delivery_latency_seconds', 0.99),
+    latencyP99Ms: latency?.ms ?? null,
+    ...(latency?.beyond ? { latencyP99Beyond: true } : {}),
   }
 }
 
@@ -48,7 +54,7 @@ export function publisherVitals(history: History): PublisherVitals {
   const { before, now } = lastTwo(history)
   return {
     storedPerSecond: ratePerSecond(before, now, 'sse_publishes_total{outcome="stored"}'),
-    ackP99Ms: percentileMs(before, now, 'sse_publish_ack_seconds', 0.99),
+    ackP99Ms: percentileMs(before, now, 'sse_publish_ack_seconds', 0.99)?.ms ?? null,
     logEvents: readingOf(now, 'sse_log_messages'),
     logBytes: readingOf(now, 'sse_log_bytes'),
     replicas: readingOf(now, 'sse_log_replicas'),
@@ -58,10 +64,12 @@ export function publisherVitals(history: History): PublisherVitals {
 
 export function proberVitals(history: History): ProberVitals {
   const { now } = lastTwo(history)
+  // A canary a second: two readings would hold one or two of them.
+  const roundTrip = percentileMs(history[0], now, 'sse_probe_latency_seconds', 0.99)
   return {
     connected: readingOf(now, 'sse_probe_connected') === 1,
-    // A canary a second: two readings would hold one or two of them.
-    roundTripP99Ms: percentileMs(history[0], now, 'sse_probe_latency_seconds', 0.99),
+    roundTripP99Ms: roundTrip?.ms ?? null,
+    ...(roundTrip?.beyond ? { roundTripP99Beyond: true } : {}),
     lost: readingOf(now, 'sse_probe_lost_total'),
     duplicated: readingOf(now, 'sse_probe_duplicated_total'),
     resumes: readingOf(now, 'sse_probe_resumes_total{outcome="ok"}'),

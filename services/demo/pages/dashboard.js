@@ -1,8 +1,8 @@
 import { Sparkline } from './sparkline.js'
 import { showStatus } from './status.js'
 import { EventStream } from './stream.js'
-import { byId, count, element, flash, milliseconds } from './ui.js'
-import { most, showAnswers, sum } from './vitals.js'
+import { byId, count, element, flash } from './ui.js'
+import { isBeyond, most, percentile, showAnswers, sum } from './vitals.js'
 
 const tiles = Object.fromEntries(
   ['connections', 'stored', 'delivered', 'log', 'latency', 'round-trip', 'lag', 'gaps'].map((name) => [
@@ -31,8 +31,10 @@ function showCluster({ gateways, publishers = [], probers = [] }, time) {
   tiles.delivered(sum(gateways, 'deliveredPerSecond'))
   // Each publisher reads the same log.
   tiles.log(most(publishers, 'logEvents'))
-  tiles.latency(most(gateways, 'latencyP99Ms'), milliseconds)
-  tiles['round-trip'](most(probers, 'roundTripP99Ms'), milliseconds)
+  tiles.latency(most(gateways, 'latencyP99Ms'), (ms) => percentile(ms, isBeyond(gateways, 'latencyP99')))
+  tiles['round-trip'](most(probers, 'roundTripP99Ms'), (ms) =>
+    percentile(ms, isBeyond(probers, 'roundTripP99')),
+  )
   tiles.lag(most(gateways, 'tailLagEvents'))
   tiles.gaps(sum(gateways, 'gaps'))
   const names = new Set(gateways.map((gateway) => gateway.name))
@@ -79,7 +81,7 @@ function podOf(name) {
     connections.show(gateway.connections)
     delivered.show(gateway.deliveredPerSecond)
     lag.show(gateway.tailLagEvents)
-    latency.show(gateway.latencyP99Ms, milliseconds)
+    latency.show(gateway.latencyP99Ms, (ms) => percentile(ms, gateway.latencyP99Beyond))
   }
   pods.set(name, { node, show })
   byId('pods').append(node)
