@@ -90,7 +90,7 @@ async function metricsPage(): Promise<string> {
     `# Metrics\n\n${note}
 Each service serves these on its metrics port at \`/metrics\`, with prom-client’s default metrics of the process beside them (CPU, memory, descriptors against their limit, event-loop delay, garbage collection). Times are in seconds, sizes in bytes. No label takes a value from a request: \`server\` is the name of a NATS server that holds a copy of the log, all others have a fixed set of values.
 
-Histograms are classic ones: prom-client has no native histograms up to its newest version (15.1.3). Prometheus can store them as native ones with custom buckets (\`convert_classic_histograms_to_nhcb\`).
+Histograms are classic ones; [decision 10](decisions/0010-classic-histograms.md) says why.
 `,
     await metricsTable('Gateway', gateway.registry),
     await metricsTable('Publisher', new PublishMetrics().registry),

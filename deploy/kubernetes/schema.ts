@@ -181,6 +181,7 @@ export const valuesSchema: Schema = {
       serviceMonitor: flag,
       interval: text,
       prometheusRule: flag,
+      runbooksUrl: text,
       dashboards: flag,
       labels,
       dashboardLabels: labels,

@@ -139,6 +139,7 @@ export function clusterProcesses(settings: ClusterSettings, tools: Tools): Local
     // The front door, where users come in.
     env: {
       BASE_URL: `http://127.0.0.1:${ports.http}`,
+      PROBE_CERTIFICATE_URL: environment.PROBE_CERTIFICATE_URL || `https://127.0.0.1:${ports.tls}`,
       PROBE_TOPIC: environment.PROBE_TOPIC || probeTopic,
     },
   })

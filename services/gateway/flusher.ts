@@ -8,7 +8,7 @@ export interface FlusherOptions {
   unpause: () => void
   /** An event has been written to all its live subscribers, this long after the log stored it. */
   onFlushed: (latencyMs: number) => void
-  /** A flush has ended; heartbeats alone count as none. `elapsedMs` includes what the loop did between its slices. */
+  /** A flush of noted events has ended. `elapsedMs` includes what the loop did between its slices. */
   onFlush: (elapsedMs: number, events: number) => void
 }
 
@@ -42,10 +42,12 @@ export class Flusher {
     this.options = options
   }
 
-  /** Notes an event for the latency measurement. */
-  note(sequence: number, timeMs: number): void {
-    this.sequences.push(sequence)
-    this.times.push(timeMs)
+  /** An event has come; `timeMs` is when the log stored it, undefined for one whose latency says nothing. */
+  note(sequence: number, timeMs: number | undefined): void {
+    if (timeMs !== undefined) {
+      this.sequences.push(sequence)
+      this.times.push(timeMs)
+    }
     if (this.options.router.unflushedBytes > this.options.maxUnflushedBytes) this.options.pause()
   }
 
@@ -95,7 +97,7 @@ export class Flusher {
       // Clocks of the log and of the pod may differ by a little; no event arrives before it was stored.
       this.options.onFlushed(Math.max(0, nowMs - (this.times[this.first++] as number)))
     }
-    this.options.onFlush(performance.now() - begunAt, this.first - before)
+    if (this.first > before) this.options.onFlush(performance.now() - begunAt, this.first - before)
     if (this.first === this.sequences.length) this.restart()
     else if (this.first > 1_024) this.dropObserved()
   }

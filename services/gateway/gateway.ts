@@ -231,10 +231,11 @@ class Gateway {
     const frame = encodeEvent(this.epoch, event)
     this.recentLog.append(event.sequence, event.topic, event.timeMs, frame)
     this.router.append(event.sequence, event.topic, frame)
-    // What a pod reads to warm up has long been delivered.
-    if (event.traceparent !== undefined && this.tail?.ready)
+    // What a pod reads to warm up has long been delivered: it is neither traced nor measured.
+    const warm = this.tail?.ready
+    if (warm && event.traceparent !== undefined)
       this.traces?.note(event, formatEventId(this.epoch, event.sequence), Date.now())
-    this.flusher.note(event.sequence, event.timeMs)
+    this.flusher.note(event.sequence, warm ? event.timeMs : undefined)
     this.flusher.schedule()
   }
 

@@ -153,8 +153,17 @@ export function createMetrics(readings: ReadingValues, limits: Limits) {
   replays.inc({ source: 'memory', outcome: 'completed' }, 0)
   for (const outcome of ['completed', 'expired', 'failed']) replays.inc({ source: 'stream', outcome }, 0)
 
+  const resumes = new Counter({
+    name: 'sse_resumes_total',
+    help: 'Streams that began from a position, or a time in the past, by outcome: ok (they went on exactly there) or gap (they were told of one).',
+    labelNames: ['outcome'],
+    registers,
+  })
+  for (const outcome of ['ok', 'gap']) resumes.inc({ outcome }, 0)
+
   return {
     registry,
+    resumes,
     natsConnected: natsConnectedGauge(registry),
     connects: new Counter({ name: 'sse_connects_total', help: 'Streams begun.', registers }),
     refused: reasonCounter(

@@ -106,7 +106,8 @@ export class Streams implements ConnectionHost, StreamOpener {
     const connection = new Connection(socket, this, router.join(topics), start.position, start.resumed, terms)
     connections.add(connection)
     metrics.connects.inc()
-    if (start.resumed && start.position >= view.recentFloor) {
+    if (start.resumed) metrics.resumes.inc({ outcome: start.gap ? 'gap' : 'ok' })
+    if (start.resumed && !start.gap && start.position >= view.recentFloor) {
       metrics.replays.inc({ source: 'memory', outcome: 'completed' })
     }
     if (connection.write(Buffer.from(block))) this.resume(connection)

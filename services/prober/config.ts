@@ -19,6 +19,10 @@ export const proberSettings = Type.Object({
     'http://127.0.0.1:8080',
     'The front door, as users meet it. For https with a CA of your own, name its file in NODE_EXTRA_CA_CERTS.',
   ),
+  PROBE_CERTIFICATE_URL: text(
+    '',
+    'Whose certificate is watched, such as https://example.com; empty: that of BASE_URL where it is https.',
+  ),
   PROBE_TOKEN: text(
     '',
     'Token, sent as `Authorization: Bearer`; must grant both halves of its topic. Empty: none.',
@@ -53,6 +57,10 @@ export function readProberSettings(environment: Record<string, string | undefine
   if (!/^https?:$/.test(URL.parse(settings.BASE_URL)?.protocol ?? ''))
     throw new SettingsError(
       `BASE_URL: "${settings.BASE_URL}" must be an address such as https://example.com.`,
+    )
+  if (settings.PROBE_CERTIFICATE_URL && URL.parse(settings.PROBE_CERTIFICATE_URL)?.protocol !== 'https:')
+    throw new SettingsError(
+      `PROBE_CERTIFICATE_URL: "${settings.PROBE_CERTIFICATE_URL}" must be an address such as https://example.com.`,
     )
   const topic =
     settings.PROBE_TOPIC ||

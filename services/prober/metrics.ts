@@ -18,6 +18,16 @@ export function createProbeMetrics(connected: () => boolean) {
     for (const outcome of values) counter.inc({ outcome }, 0)
     return counter
   }
+  const stateCounter = () => {
+    const counter = new Counter({
+      name: 'sse_probe_seconds_total',
+      help: 'Seconds since the first stream, by what a user had in them: up (a stream, or one again within 5 s, as after the normal rotation) or down.',
+      labelNames: ['state'],
+      registers,
+    })
+    for (const state of ['up', 'down']) counter.inc({ state }, 0)
+    return counter
+  }
   const counter = (name: string, help: string) => new Counter({ name, help, registers })
 
   new Gauge({
@@ -55,6 +65,7 @@ export function createProbeMetrics(connected: () => boolean) {
       buckets: latencySeconds,
       registers,
     }),
+    seconds: stateCounter(),
     connects: outcomes(
       'sse_probe_connects_total',
       'Attempts to open a stream, by outcome: ok, refused (an answer after which an EventSource never comes back), failed (it would come back).',
@@ -75,7 +86,7 @@ export function createProbeMetrics(connected: () => boolean) {
     certificateExpiry: () =>
       new Gauge({
         name: 'sse_probe_certificate_expiry_seconds',
-        help: 'Until when the front door’s certificate is valid, seconds since 1970; NaN until it was read; absent on plain http.',
+        help: 'Until when the front door’s certificate is valid, seconds since 1970; NaN until it was read; absent without PROBE_CERTIFICATE_URL on plain http.',
         registers,
       }),
   }

@@ -10,6 +10,8 @@ import { createProbeMetrics } from './metrics.ts'
 /** A stored canary that takes longer than this does not "arrive". */
 const arriveWithinMs = 5_000
 const expireEveryMs = 250
+/** Between two streams, for a user who notices nothing: above the longest `retry:` of the gateways (4 s by default). */
+const returnWithinMs = 5_000
 const drainMs = 5_000
 
 /**
@@ -39,6 +41,8 @@ export class Prober {
   /** The position that a resume under way was asked for; undefined when it has been judged. */
   private resumedFrom: string | undefined
   private arrived = false
+  /** When a stream was last seen open; undefined before the first. */
+  private openAt: number | undefined
   private draining = false
 
   constructor(settings: ProberSettings, log: Log) {
@@ -66,16 +70,19 @@ export class Prober {
 
   /** Begins; returns at once. */
   start(): void {
-    const { PROBE_INTERVAL_MS, PROBE_RECONNECT_MS, BASE_URL, PROBE_TOPIC } = this.settings
+    const { PROBE_INTERVAL_MS, PROBE_RECONNECT_MS, BASE_URL, PROBE_TOPIC, PROBE_CERTIFICATE_URL } =
+      this.settings
     this.log.info({ url: BASE_URL, topic: PROBE_TOPIC, run: this.run }, 'probing')
     void this.stream.run()
     this.timers.push(
       setInterval(() => this.tick(), PROBE_INTERVAL_MS),
       setInterval(() => this.stream.reconnect(() => this.publishBetween()), PROBE_RECONNECT_MS),
       setInterval(() => this.expire(), expireEveryMs),
+      setInterval(() => this.countSecond(), 1_000),
     )
-    if (BASE_URL.startsWith('https:'))
-      this.timers.push(watchCertificate(BASE_URL, this.metrics.certificateExpiry(), this.log))
+    const certificateUrl = PROBE_CERTIFICATE_URL || (BASE_URL.startsWith('https:') ? BASE_URL : '')
+    if (certificateUrl)
+      this.timers.push(watchCertificate(certificateUrl, this.metrics.certificateExpiry(), this.log))
   }
 
   /** Resolves when what was published has come, or a few seconds later. */
@@ -95,6 +102,14 @@ export class Prober {
   private get connected(): boolean {
     const patienceMs = Math.max(arriveWithinMs, 2 * this.settings.PROBE_INTERVAL_MS)
     return this.stream.open && this.ledger.longestAwaitedMs(performance.now()) < patienceMs
+  }
+
+  /** A cluster that has never worked is no outage: the prober may have been started first. */
+  private countSecond(): void {
+    const now = performance.now()
+    if (this.stream.open) this.openAt = now
+    if (this.openAt === undefined) return
+    this.metrics.seconds.inc({ state: now - this.openAt <= returnWithinMs ? 'up' : 'down' })
   }
 
   private tick(): void {

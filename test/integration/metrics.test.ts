@@ -39,6 +39,18 @@ test('known reasons are there from the begin, at 0, so that a rate sees the firs
     expect(text).toContain(`${series} 0\n`)
 })
 
+test('what a gateway reads to warm up has long been delivered: it is not measured', async () => {
+  await writer.numbered(1_000, 'old')
+  const warm = await lab.gateway()
+  expect(await warm.metric('sse_recent_log_events')).toBeGreaterThanOrEqual(1_000)
+  expect(await warm.metric('sse_delivery_latency_seconds_count')).toBe(0)
+  expect(await warm.metric('sse_flush_events_count')).toBe(0)
+  await writer.numbered(1, 'old')
+  await waitUntil(async () => (await warm.metric('sse_delivery_latency_seconds_count')) === 1, {
+    what: 'the first live event',
+  })
+})
+
 test('metrics move with what happens', async () => {
   const names = [
     'sse_connects_total',

@@ -101,7 +101,7 @@ export const connections: Board = {
       panels: [
         lines({
           title: 'Resumes, by source and outcome',
-          help: 'memory is cheap: the recent log reached back far enough. stream is a replay from JetStream. After a deploy nearly all should come from memory.',
+          help: 'memory is cheap: the recent log reached back far enough. stream is a replay from JetStream. After a deploy nearly all should come from memory. Resumes without a gap: sse_resumes_total.',
           unit: 'cps',
           width: 12,
           queries: [

@@ -22,14 +22,12 @@ export const nats: Board = {
           steps: [['red'], ['green', 1]],
         }),
         stat({
-          title: 'Replicas current',
-          help: 'Copies of the log that are up to date, the leader’s among them, and how many are wanted.',
+          title: 'Replicas missing',
+          help: 'Copies of the log that are not up to date, of those that are wanted. One is a ticket: another failure may stop publishing. The board’s last row shows each.',
           unit: 'short',
-          queries: [
-            ['min(sse_log_replicas_current)', 'current'],
-            ['max(sse_log_replicas)', 'wanted'],
-          ],
-          steps: [['blue']],
+          queries: [['max(sse_log_replicas) - min(sse_log_replicas_current)']],
+          words: { '0': 'none' },
+          steps: [['green'], ['red', 1]],
         }),
         stat({
           title: 'Services connected',

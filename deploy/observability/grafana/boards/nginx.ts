@@ -23,7 +23,7 @@ export const nginx: Board = {
         }),
         stat({
           title: 'Connections',
-          help: 'Connections that are open now, to clients: each stream on HTTP/1.1 is one; on HTTP/2 a client’s streams share one. Those to gateways count too.',
+          help: 'Connections of clients that are open now: each stream on HTTP/1.1 is one; on HTTP/2 a client’s streams share one. Those to gateways are not counted here, but use up worker_connections too.',
           unit: 'short',
           queries: [[`sum(nginx_connections_active{${only}})`]],
           steps: [['blue']],
@@ -43,11 +43,12 @@ export const nginx: Board = {
         }),
         stat({
           title: 'Certificate is valid for',
-          help: 'As the prober sees it at the front door; 0 where that is plain http. A ticket two weeks before the end, a page two days before.',
+          help: 'As the prober sees it at the front door (PROBE_CERTIFICATE_URL). A ticket two weeks before the end, a page two days before; below 0 it has expired.',
+          empty: 'no TLS watched',
           unit: 'dtdurations',
           width: 10,
-          queries: [['min(sse_probe_certificate_expiry_seconds - time()) or vector(0)']],
-          steps: [['blue'], ['red', 1], ['yellow', 172_800], ['green', 1_209_600]],
+          queries: [['min(sse_probe_certificate_expiry_seconds - time())']],
+          steps: [['red'], ['yellow', 172_800], ['green', 1_209_600]],
         }),
       ],
     },
@@ -55,8 +56,8 @@ export const nginx: Board = {
       title: 'Connections',
       panels: [
         lines({
-          title: 'Connections by what they do',
-          help: 'writing: mostly open streams, on both sides; reading: request headers (many for long is a slow-header attack); waiting: kept alive between requests.',
+          title: 'What clients’ connections do',
+          help: 'writing: requests that are being answered, mostly open streams (on HTTP/2 each stream counts); reading: request headers (many for long is a slow-header attack); waiting: kept alive between requests.',
           unit: 'short',
           width: 12,
           height: 8,
@@ -98,12 +99,12 @@ export const nginx: Board = {
         }),
         lines({
           title: 'Streams: Nginx and gateways',
-          help: 'Connections that Nginx is writing to, beside the streams that the gateways have. Without HTTP/2 they move together; only the first high means that clients wait in Nginx.',
+          help: 'Requests that Nginx is answering, each stream being one on any version of HTTP, beside the streams that the gateways have. They move together; only the first high means that clients wait in Nginx.',
           unit: 'short',
           width: 12,
           height: 8,
           queries: [
-            [`sum(nginx_connections_writing{${only}})`, 'writing in Nginx'],
+            [`sum(nginx_connections_writing{${only}})`, 'being answered by Nginx'],
             ['sum(instance:sse_connections:sum)', 'streams at gateways'],
           ],
         }),
