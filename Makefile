@@ -47,7 +47,7 @@ undeploy: node_modules/.package-lock.json ## Take the release away; the log stay
 test-kubernetes: node_modules/.package-lock.json ## Test on kubectl's current context, in namespaces of its own
 	@KUBERNETES=1 npm run --silent test:kubernetes
 
-sbom: ## Write what the services image holds (CycloneDX, from the lock file) to .run/sbom.cdx.json
+sbom: ## List the npm packages of the services image (CycloneDX, from the lock file) in .run/sbom.cdx.json
 	@mkdir -p .run
 	@npm sbom --sbom-format cyclonedx --omit dev --package-lock-only > .run/sbom.cdx.json
 	@echo "written to .run/sbom.cdx.json"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a certificate for localhost where there is none, so that TLS and HTTP/2 work from the first start. For
-# development: nothing trusts it. Local processes run this, and the image does from /docker-entrypoint.d.
+# development: nothing trusts it. Local processes run this, and the image does (deploy/images/nginx-entrypoint.sh).
 set -eu
 : "${NGINX_TLS_CERTIFICATE:?}" "${NGINX_TLS_KEY:?}"
 

@@ -1,7 +1,10 @@
 # k6 with the extension `k6/x/sse` (loadtest/extension) and the scenarios. Built from the checkout:
 #   docker build -f deploy/images/k6.Dockerfile -t sse-cluster-k6 .
 
-FROM golang:1.26-bookworm AS build
+ARG GO_IMAGE=golang:1.26-bookworm
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+
+FROM $GO_IMAGE AS build
 WORKDIR /src
 # A module proxy and checksum database of your own, where the public ones can't be reached.
 ARG GOPROXY=https://proxy.golang.org,direct
@@ -16,7 +19,7 @@ COPY loadtest/scenarios /scenarios
 RUN chmod -R a+rX,go-w /scenarios
 
 # Not `scratch`: the k6-operator starts k6 from a shell.
-FROM debian:bookworm-slim
+FROM $DEBIAN_IMAGE
 # What k6 checks certificates with, and a user that is not root.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /k6 /usr/bin/k6
@@ -26,3 +29,9 @@ ENV K6_AUTO_EXTENSION_RESOLUTION=false K6_NO_USAGE_REPORT=true
 USER 65532:65532
 WORKDIR /load
 ENTRYPOINT ["/usr/bin/k6"]
+ARG VERSION=0.1.0
+# k6 itself is under the AGPL.
+LABEL org.opencontainers.image.title="sse-cluster k6" \
+      org.opencontainers.image.description="k6 with the extension k6/x/sse and the load tests of sse-cluster" \
+      org.opencontainers.image.licenses="AGPL-3.0-only AND Apache-2.0" \
+      org.opencontainers.image.version="$VERSION"

@@ -3,14 +3,22 @@
 # nothing to patch that is not used. For a look inside: docker exec CONTAINER node -e "…".
 # Nothing here needs BuildKit.
 
-FROM node:26-bookworm-slim AS node
-# What the program is linked with, at the places where its loader looks.
-RUN mkdir -p /system/etc \
-    && cp --parents -L /usr/local/bin/node $(ldd /usr/local/bin/node | grep -o '/[^ ]*') /system \
+# Node's newest 26. A build that must be the same tomorrow names a full version, best with its digest.
+ARG NODE_IMAGE=node:26-bookworm-slim
+
+FROM $NODE_IMAGE AS node
+# What the program is linked with, at the places where its loader looks; and of which packages these files are, where
+# scanners of images look for that (one dpkg record per file in status.d), so that they can name what must be patched.
+RUN files=$(ldd /usr/local/bin/node | grep -o '/[^ ]*') \
+    && mkdir -p /system/etc /system/var/lib/dpkg/status.d \
+    && cp --parents -L /usr/local/bin/node $files /etc/os-release /system \
+    && for file in $files; do dpkg -S "$file" || dpkg -S "/usr$file"; done 2>/dev/null | sed 's/:.*//' | sort -u > /packages \
+    && test -s /packages \
+    && while read -r name; do dpkg -s "$name" > "/system/var/lib/dpkg/status.d/$name"; done < /packages \
     && echo 'node:x:1000:1000::/app:/nonexistent' > /system/etc/passwd \
     && echo 'node:x:1000:' > /system/etc/group
 
-FROM node:26-bookworm-slim AS app
+FROM $NODE_IMAGE AS app
 WORKDIR /app
 # Another package registry than npm's own, where one must be used; empty: npm's.
 ARG NPM_CONFIG_REGISTRY

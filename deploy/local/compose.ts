@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { execa } from 'execa'
 import { type ClusterSettings, clusterPorts, clusterSettings } from './cluster.ts'
+import { type ComposeConfig, provideGrafanaPassword, requireGrace, requireSameLog } from './compose-checks.ts'
 import { requireFreePorts } from './ports.ts'
 
 // How `make` drives the Compose deployment where a Docker engine answers.
@@ -74,6 +75,7 @@ export async function composeUp(settings: ClusterSettings): Promise<void> {
     ...(PUBLISHER_TOKEN ? { PUBLISHER_TOKEN } : {}),
     ...(PROBE_TOKEN ? { PROBE_TOKEN } : {}),
   }
+  await check(environment)
   await buildImages()
   const wait = ['--wait', '--wait-timeout', String(readyTimeoutSeconds)]
   const { failed } = await compose(['up', '--detach', '--remove-orphans', ...wait], environment)
@@ -81,6 +83,21 @@ export async function composeUp(settings: ClusterSettings): Promise<void> {
   await compose(['ps', '--all'], environment)
   await compose(['logs', '--tail', '3'], environment)
   throw new Error('Not all of the cluster came up. See `make logs`; `make down` ends it.')
+}
+
+/** Looks for what would go wrong later, and provides Grafana's password. @throws naming it. */
+async function check(environment: Record<string, string>): Promise<void> {
+  const { stdout, stderr, failed } = await execa('docker', composeArguments(['config', '--format', 'json']), {
+    cwd: folder,
+    env: environment,
+    reject: false,
+  })
+  if (failed) throw new Error(`Compose refuses its settings:\n${stderr}`)
+  const config = JSON.parse(stdout) as ComposeConfig
+  requireGrace(config)
+  const { stdout: volumes } = await execa('docker', ['volume', 'ls', '--quiet'])
+  requireSameLog(config, volumes.split('\n'))
+  provideGrafanaPassword(config)
 }
 
 /** Quietly: a hundred lines that say nothing when all is well. @throws with them when it is not. */

@@ -8,8 +8,8 @@ export type NginxVariables = Record<string, string>
 const templates = join(import.meta.dirname, '../../nginx')
 
 /**
- * Fills the Nginx template as the official image does, into `runDir`, and makes the development certificate there
- * where there is none. `overrides` go before `nginx/defaults.env`.
+ * Fills the Nginx templates as the image does (deploy/images/nginx-entrypoint.sh), into `runDir`, and makes the
+ * development certificate there where there is none. `overrides` go before `nginx/defaults.env`.
  *
  * @returns the path of the main configuration file.
  * @throws when the template names a variable that has no value.

@@ -43,7 +43,7 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
   afterAll(() => project?.remove())
 
   const run = (command: string, args: string[]) => project.run(command, args)
-  const make = (target: string) => project.make(target)
+  const make = (target: string, settings = {}) => project.make(target, settings)
   const compose = (...args: string[]) => project.compose(...args)
   const containers = (service = '') => project.containers(service)
 
@@ -85,6 +85,13 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
     expect(await containers()).toEqual([])
   })
 
+  test('a grace period that would cut the drain is named, and nothing is started', async () => {
+    const { exitCode, all } = await make('up', { DRAIN_WINDOW_MS: '30000' })
+    expect(all).toContain('GATEWAY_GRACE_PERIOD: "40s" is too short')
+    expect(exitCode).not.toBe(0)
+    expect(await containers()).toEqual([])
+  })
+
   test('make up brings the cluster up and an event published is read through Nginx', async () => {
     const { exitCode, all } = await make('up')
     expect([exitCode, all]).toEqual([0, expect.stringContaining('Events come through.')])
@@ -103,6 +110,14 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
   test('a second make up is harmless', async () => {
     const before = await containers()
     expect((await make('up')).all).toContain('Events come through.')
+    expect(await containers()).toEqual(before)
+  })
+
+  test('another number of NATS servers is refused, since it would begin an empty log', async () => {
+    const before = await containers()
+    const { exitCode, all } = await make('up', { NATS_NODES: '3' })
+    expect(all).toContain('NATS_NODES=3 would begin an empty log')
+    expect(exitCode).not.toBe(0)
     expect(await containers()).toEqual(before)
   })
 
@@ -185,18 +200,41 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
     await expectNothingLost(late, latePublishing, clients / 2)
   })
 
-  test('clients lose nothing while all gateways are replaced by new ones', async () => {
-    const before = await containers('gateway')
+  test('clients lose nothing while a new image is rolled out and back again', async () => {
+    const imageOf = async (id: string) =>
+      (await run('docker', ['inspect', '--format', '{{.Image}}', id])).stdout
+    const running = async () => new Set(await Promise.all((await containers('gateway')).map(imageOf)))
+    const [old] = await running()
+    const next = { SERVICES_IMAGE: project.servicesImage.replace(/1$/, '2') }
+    const built = await project.composeWith(next, 'build', '--build-arg', 'VERSION=0.2.0', 'publisher')
+    expect([built.exitCode, built.all]).toEqual([0, expect.any(String)])
+    const services = ['gateway', 'publisher']
+    const up = ['up', '--detach', '--wait', '--no-build', '--no-deps', ...services]
+
     const swarm = new Swarm(port, 'rolled.%3E', clients)
     await swarm.open()
     const publishing = new SteadyPublisher(url, (n) => `rolled.${n % 7}`, 50)
     await publishing.more(50)
-    const rolled = await compose('up', '--detach', '--wait', '--no-deps', '--force-recreate', 'gateway')
-    expect([rolled.exitCode, rolled.all]).toEqual([0, expect.any(String)])
-    await publishing.more(50)
-    await untilAllServe(2)
-    expect((await containers('gateway')).some((id) => before.includes(id))).toBe(false)
+    for (const settings of [next, {}]) {
+      const rolled = await project.composeWith(settings, ...up)
+      expect([rolled.exitCode, rolled.all]).toEqual([0, expect.any(String)])
+      expect((await running()).has(old as string)).toBe(settings !== next)
+      expect((await running()).size).toBe(1)
+      await publishing.more(50)
+      await untilAllServe(2)
+    }
     await expectNothingLost(swarm, publishing, clients)
+  })
+
+  test('a rollback to an image that is not there changes nothing', async () => {
+    const before = await containers()
+    const missing = { SERVICES_IMAGE: project.servicesImage.replace(/1$/, '0') }
+    const { failed, all } = await project.composeWith(
+      missing,
+      ...['up', '--detach', '--wait', '--no-build', '--no-deps', 'gateway', 'publisher'],
+    )
+    expect([failed, all]).toEqual([true, expect.stringContaining(missing.SERVICES_IMAGE)])
+    expect(await containers()).toEqual(before)
   })
 
   test('make down ends all containers and keeps the data', async () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -13,6 +13,10 @@ const deploy = join(root, 'deploy')
 export class ComposeProject {
   readonly port: number
   readonly tlsPort: number
+  /** Of its own, so that what a test does to it is no concern of the images that stand on this machine. */
+  readonly servicesImage: string
+  /** Mounted at /run/secrets; empty. */
+  readonly secrets: string
   private readonly files: string[]
   private readonly runDir: string
   private readonly environment: Record<string, string>
@@ -26,8 +30,12 @@ export class ComposeProject {
     this.runDir = runDir
     ;[this.port, this.tlsPort] = ports
     this.files = files.flatMap((file) => ['--file', join(deploy, 'compose', file)])
+    const name = `sse-cluster-test-${process.pid}-${this.port}`
+    this.servicesImage = `${name}-services:1`
+    this.secrets = join(runDir, 'secrets')
     this.environment = {
-      COMPOSE_PROJECT_NAME: `sse-cluster-test-${process.pid}-${this.port}`,
+      SECRETS_FOLDER: this.secrets,
+      ...{ COMPOSE_PROJECT_NAME: name, SERVICES_IMAGE: this.servicesImage },
       ...{ HTTP_PORT: String(this.port), TLS_PORT: String(this.tlsPort) },
       // So that a local cluster of this checkout is no concern of these.
       RUN_DIR: runDir,
@@ -42,6 +50,7 @@ export class ComposeProject {
     files = ['compose.yaml'],
   ): Promise<ComposeProject> {
     const runDir = await mkdtemp(join(tmpdir(), 'sse-cluster-compose-'))
+    await mkdir(join(runDir, 'secrets'))
     return new ComposeProject(runDir, [await freePort(), await freePort()], files, settings)
   }
 
@@ -49,16 +58,22 @@ export class ComposeProject {
     return `http://127.0.0.1:${this.port}`
   }
 
-  run(command: string, args: string[]) {
-    return execa(command, args, { cwd: root, env: this.environment, reject: false, all: true })
+  /** With `settings` above those of the project. */
+  run(command: string, args: string[], settings: Record<string, string> = {}) {
+    const env = { ...this.environment, ...settings }
+    return execa(command, args, { cwd: root, env, reject: false, all: true })
   }
 
-  make(target: string) {
-    return this.run('make', [target])
+  make(target: string, settings: Record<string, string> = {}) {
+    return this.run('make', [target], settings)
   }
 
   compose(...args: string[]) {
-    return this.run('docker', ['compose', ...this.files, ...args])
+    return this.composeWith({}, ...args)
+  }
+
+  composeWith(settings: Record<string, string>, ...args: string[]) {
+    return this.run('docker', ['compose', ...this.files, ...args], settings)
   }
 
   /** Identifiers of the running containers of a service. */
@@ -67,26 +82,42 @@ export class ComposeProject {
     return stdout.split('\n').filter((id) => id !== '')
   }
 
-  /** Ends it and removes its data. */
+  /** Ends it and removes its data and images. */
   async remove(): Promise<void> {
-    await this.compose('down', '--volumes', '--timeout', '5')
+    await this.composeWith({ COMPOSE_PROFILES: 'monitoring' }, 'down', '--volumes', '--timeout', '5')
+    const repository = this.servicesImage.replace(/:.*/, '')
+    const { stdout } = await this.run('docker', [
+      'image',
+      'ls',
+      '--format',
+      '{{.Repository}}:{{.Tag}}',
+      repository,
+    ])
+    const images = stdout.split('\n').filter((image) => image !== '')
+    if (images.length > 0) await this.run('docker', ['image', 'rm', '--force', ...images])
     await rm(this.runDir, { recursive: true, force: true })
   }
 }
 
-/** Undefined where containers can be run: an engine answers, and every public image is there or can be pulled. */
-export async function whyNoContainers(): Promise<string | undefined> {
+/**
+ * Undefined where containers can be run: an engine answers, and every public image is there or can be pulled. Those of
+ * the profile monitoring only as far as `services` names them: who does not ask for Grafana needs no image of it.
+ */
+export async function whyNoContainers(services: string[] = []): Promise<string | undefined> {
   if (!(await useCompose({}))) return 'no Docker engine with Compose answers'
   const dockerfiles = ['services', 'nginx'].map((name) =>
     readFileSync(join(deploy, `images/${name}.Dockerfile`), 'utf8'),
   )
   const bases = dockerfiles.flatMap((text) =>
-    [...text.matchAll(/^FROM ([\w./-]+:[\w.-]+)/gm)].map(([, name]) => name as string),
+    [...text.matchAll(/^ARG \w+_IMAGE=([\w./-]+:[\w.-]+)$/gm)].map(([, name]) => name as string),
   )
-  // Without the profiles: who does not ask for Grafana needs no image of it.
   const config = ['compose', '--file', join(deploy, 'compose/compose.yaml'), 'config', '--images']
-  const { stdout } = await execa('docker', config, { env: { COMPOSE_PROFILES: '' } })
-  const named = stdout.split('\n').filter((image) => image.includes(':'))
+  const images = async (profile: string, names: string[]) => {
+    const { stdout } = await execa('docker', [...config, ...names], { env: { COMPOSE_PROFILES: profile } })
+    return stdout.split('\n').filter((image) => image.includes(':'))
+  }
+  const named = await images('', [])
+  if (services.length > 0) named.push(...(await images('monitoring', services)))
   for (const image of new Set([...bases, ...named])) {
     if (!(await execa('docker', ['image', 'inspect', image], { reject: false })).failed) continue
     const pull = await execa('docker', ['pull', '--quiet', image], { reject: false, timeout: 120_000 })
