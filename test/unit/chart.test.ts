@@ -85,14 +85,14 @@ describe.skipIf(obstacle).each(valuesFiles)('the chart with $name', ({ path }) =
     expect(HEARTBEAT_INTERVAL_MS * 2).toBeLessThan(readTimeoutMs)
   })
 
-  test('Nginx has more descriptors than connections, and variables that its template knows', () => {
+  test('Nginx has more descriptors than connections, and variables that its image knows', () => {
     const { environment } = component(objects, 'nginx')
     expect(Number(environment.NGINX_WORKER_RLIMIT_NOFILE)).toBeGreaterThan(
       Number(environment.NGINX_WORKER_CONNECTIONS),
     )
-    const known = read('nginx/defaults.env')
+    const known = `${read('nginx/defaults.env')}${read('deploy/images/nginx-entrypoint.sh')}`
     for (const name of Object.keys(environment).filter((name) => name.startsWith('NGINX_')))
-      expect(known).toMatch(new RegExp(`^${name}=`, 'm'))
+      expect(known).toMatch(new RegExp(`^${name}=|\\$\\{${name}:-`, 'm'))
   })
 
   test('every pod may do no more than restricted Pod Security allows, and has no token', () => {
