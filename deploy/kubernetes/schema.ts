@@ -62,6 +62,7 @@ const placement = {
 const rollout = {
   replicas: whole(0),
   preStopSeconds: whole(1, 600),
+  minReadySeconds: whole(0),
   terminationGracePeriodSeconds: whole(0),
   maxSurge: { anyOf: [whole(1), { type: 'string', pattern: '^[1-9][0-9]?%$|^100%$' }] },
   maxUnavailableByEviction: { anyOf: [whole(1), { type: 'string', pattern: '^[1-9][0-9]?%$' }] },
@@ -100,7 +101,7 @@ export const valuesSchema: Schema = {
       userKey: text,
       passwordKey: text,
       caKey: text,
-      port: whole(1, 65_535),
+      port: whole(0, 65_535),
     }),
     auth: object({
       mode: choice('jwt', 'off'),
@@ -108,6 +109,7 @@ export const valuesSchema: Schema = {
       secret: text,
       sharedSecretKey: text,
       publicKeyKey: text,
+      caKey: text,
       issuer: text,
       audience: text,
     }),
@@ -117,7 +119,6 @@ export const valuesSchema: Schema = {
       ...rollout,
       settings: settings(gatewaySettings),
       nodeOptions: list(text),
-      minReadySeconds: whole(0),
       autoscaling: object({
         enabled: flag,
         type: choice('hpa', 'keda'),
@@ -146,7 +147,6 @@ export const valuesSchema: Schema = {
       resolver: text,
       resolverValidSeconds: whole(1, 60),
       shutdownSeconds: whole(1),
-      minReadySeconds: whole(0),
       tls: object({ secret: text }),
       service: object({
         type: choice('ClusterIP', 'NodePort', 'LoadBalancer'),
@@ -167,7 +167,13 @@ export const valuesSchema: Schema = {
       enabled: flag,
       whenUnsatisfiable: choice('ScheduleAnyway', 'DoNotSchedule'),
     }),
-    networkPolicy: object({ enabled: flag, clients: objects, metricsFrom: objects, nats: objects }),
+    networkPolicy: object({
+      enabled: flag,
+      clients: objects,
+      metricsFrom: objects,
+      nats: objects,
+      egress: objects,
+    }),
     serviceAccount: object({ name: text, annotations: labels }),
     ingress: object({ enabled: flag, className: text, host: text, tlsSecret: text, annotations: labels }),
     httpRoute: object({ enabled: flag, hostnames: list(text), parentRefs: objects, annotations: labels }),

@@ -13,11 +13,13 @@ import { waitUntil } from '../support/wait.ts'
 
 // A real cluster, kubectl's current context, in a namespace of its own. Each test is a row of docs/kubernetes-test.md.
 //   SERVICES_IMAGE, NGINX_IMAGE   images that the nodes have or can pull
-//   NEXT_SERVICES_IMAGE           what the rolling upgrade goes to; without it the same image, in new pods
+//   NEXT_SERVICES_IMAGE           what the rolling upgrade goes to: another build (--build-arg VERSION=…), another tag.
+//                                 Without it the same image, in new pods, and the table says so
 //   CLIENTS, REPORT=file          how many; where to write the table. KEEP=1 leaves all as it is
 
 const values = join(chart, 'ci/small-values.yaml')
 const clients = Number(process.env.CLIENTS || 600)
+const nextImage = process.env.NEXT_SERVICES_IMAGE
 const namespace = `sse-cluster-test-${process.pid}`
 const environment = {
   ...process.env,
@@ -84,13 +86,16 @@ test('scaled from 4 to 2', () =>
   }))
 
 test('upgraded to a new image', () =>
-  upheaval('rolling upgrade to a new image', cap.planned, async () => {
-    const image = process.env.NEXT_SERVICES_IMAGE
-    const fresh = { gateway: 'gateway.podLabels.upgrade=1', publisher: 'publisher.podLabels.upgrade=1' }
-    await upgrade(image ? `images.services=${image}` : `${fresh.gateway},${fresh.publisher}`)
-    await cluster.settled(label('gateway'), 2)
-    await cluster.settled(label('publisher'), 2)
-  }))
+  upheaval(
+    `rolling upgrade to ${nextImage ? 'a new image' : 'new pods, same image'}`,
+    cap.planned,
+    async () => {
+      const fresh = { gateway: 'gateway.podLabels.upgrade=1', publisher: 'publisher.podLabels.upgrade=1' }
+      await upgrade(nextImage ? `images.services=${nextImage}` : `${fresh.gateway},${fresh.publisher}`)
+      await cluster.settled(label('gateway'), 2)
+      await cluster.settled(label('publisher'), 2)
+    },
+  ))
 
 test('rolled back', () =>
   upheaval('helm rollback', cap.planned, async () => {
@@ -231,6 +236,13 @@ A pod that is deleted by force vanishes before the cluster has forgotten its add
 
 What drains gracefully here: gateways end their streams over the drain window; Nginx pods that are replaced keep theirs until they end by age, so in those rows the rate is that of the rotation.
 
-Kubernetes ${version.serverVersion.gitVersion}, one node: ${machine}, Linux ${kernelVersion}, ${containerRuntimeVersion}; clients, publisher and cluster share it. Helm ${(await cluster.helm('version', '--short')).trim()}. Values: [small-values.yaml](../deploy/helm/sse-cluster/ci/small-values.yaml). ${new Date().toISOString().slice(0, 10)}.
+Kubernetes ${version.serverVersion.gitVersion}, one node: ${machine}, Linux ${kernelVersion}, ${containerRuntimeVersion}; clients, publisher and cluster share it. Helm ${(await cluster.helm('version', '--short')).trim()}. ${images()} Values: [small-values.yaml](../deploy/helm/sse-cluster/ci/small-values.yaml). ${new Date().toISOString().slice(0, 10)}.
 `
+}
+
+/** Which images ran: those that were asked for, else the chart's own. */
+function images(): string {
+  const { SERVICES_IMAGE = 'the chart’s', NGINX_IMAGE = 'the chart’s' } = process.env
+  const next = nextImage ? `, upgraded to \`${nextImage}\`` : ''
+  return `Images: services \`${SERVICES_IMAGE}\`${next}, Nginx \`${NGINX_IMAGE}\`.`
 }

@@ -47,28 +47,35 @@ export class KubernetesNamespace {
     )
   }
 
-  /** Where the node port of a Service is reached. */
-  async address(service: string): Promise<{ host: string; port: number }> {
+  /** The address of a node. */
+  async node(): Promise<string> {
     const nodes = await this.json<{
       items: { status: { addresses: { type: string; address: string }[] } }[]
     }>('nodes')
     const host = nodes.items[0]?.status.addresses.find(({ type }) => type === 'InternalIP')?.address
+    if (!host) throw new Error('No node has an InternalIP')
+    return host
+  }
+
+  /** Where the node port of a Service is reached. */
+  async address(service: string, name = 'http'): Promise<{ host: string; port: number }> {
+    const host = await this.node()
     const { spec } = await this.json<{ spec: { ports: { name: string; nodePort?: number }[] } }>(
       'service',
       service,
     )
-    const port = spec.ports.find(({ name }) => name === 'http')?.nodePort
-    if (!host || !port) throw new Error(`The Service ${service} has no node port`)
+    const port = spec.ports.find((port) => port.name === name)?.nodePort
+    if (!port) throw new Error(`The Service ${service} has no node port for ${name}`)
     return { host, port }
   }
 
   /** The sum of a metric of a pod over its labels. */
-  async metric(pod: string, name: string): Promise<number> {
+  async metric(pod: string, name: string, port = 9100): Promise<number> {
     const { namespace } = this.target
     const text = await this.kubectl(
       'get',
       '--raw',
-      `/api/v1/namespaces/${namespace}/pods/${pod}:9100/proxy/metrics`,
+      `/api/v1/namespaces/${namespace}/pods/${pod}:${port}/proxy/metrics`,
     )
     const values = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))]
     return values.reduce((sum, [, value]) => sum + Number(value), 0)

@@ -46,7 +46,11 @@ describe.skipIf(obstacle).each(valuesFiles)('the chart with $name', ({ path }) =
     const publisher = readPublisherSettings(component(objects, 'publisher').environment)
     expect(gateway.STREAM_REPLICAS).toBe(publisher.STREAM_REPLICAS)
     if (has(objects, 'prober')) readProberSettings(component(objects, 'prober').environment)
-    if (has(objects, 'demo')) readSettings(demoSettings, component(objects, 'demo').environment)
+    if (has(objects, 'demo')) {
+      const demo = readSettings(demoSettings, component(objects, 'demo').environment)
+      // The defaults are those of one machine.
+      expect(JSON.stringify(demo)).not.toContain('127.0.0.1')
+    }
     expect(component(objects, 'gateway').container.args).toEqual([
       ...gatewayNodeOptions,
       'services/gateway/main.ts',
@@ -81,14 +85,14 @@ describe.skipIf(obstacle).each(valuesFiles)('the chart with $name', ({ path }) =
     expect(HEARTBEAT_INTERVAL_MS * 2).toBeLessThan(readTimeoutMs)
   })
 
-  test('Nginx has more descriptors than connections, and variables that its template knows', () => {
+  test('Nginx has more descriptors than connections, and variables that its image knows', () => {
     const { environment } = component(objects, 'nginx')
     expect(Number(environment.NGINX_WORKER_RLIMIT_NOFILE)).toBeGreaterThan(
       Number(environment.NGINX_WORKER_CONNECTIONS),
     )
-    const known = read('nginx/defaults.env')
+    const known = `${read('nginx/defaults.env')}${read('deploy/images/nginx-entrypoint.sh')}`
     for (const name of Object.keys(environment).filter((name) => name.startsWith('NGINX_')))
-      expect(known).toMatch(new RegExp(`^${name}=`, 'm'))
+      expect(known).toMatch(new RegExp(`^${name}=|\\$\\{${name}:-`, 'm'))
   })
 
   test('every pod may do no more than restricted Pod Security allows, and has no token', () => {
@@ -115,10 +119,15 @@ describe.skipIf(obstacle).each(valuesFiles)('the chart with $name', ({ path }) =
     }
   })
 
-  test('no pod goes before its successor is ready, and each has a budget', () => {
+  test('no pod goes before its successor has been ready for a while, and each has a budget', () => {
     for (const name of ['gateway', 'publisher', 'nginx']) {
       const { deployment } = component(objects, name)
-      expect(deployment.spec).toMatchObject({ strategy: { rollingUpdate: { maxUnavailable: 0 } } })
+      expect(deployment.spec).toMatchObject({
+        strategy: { rollingUpdate: { maxUnavailable: 0 } },
+        minReadySeconds: expect.any(Number),
+      })
+      const { minReadySeconds, progressDeadlineSeconds } = deployment.spec ?? {}
+      expect(Number(progressDeadlineSeconds)).toBeGreaterThan(Number(minReadySeconds))
       const budget = objects.find(
         (object) =>
           object.kind === 'PodDisruptionBudget' && object.metadata.name === deployment.metadata.name,
@@ -149,6 +158,7 @@ describe.skipIf(obstacle)('values that can’t be right stop the installation, a
     ['nats.url=http://nats', /url/],
     ['nats.userKey=user', /nats\.secret/],
     ['auth.mode=jwt', /auth\.jwksUrl/],
+    ['auth.mode=jwt,auth.secret=s,auth.sharedSecretKey=k,auth.caKey=ca.crt', /auth\.caKey/],
     ['ingress.enabled=true', /ingress\.host/],
     ['httpRoute.enabled=true', /httpRoute\.parentRefs/],
   ])('%s', async (set, reason) => {

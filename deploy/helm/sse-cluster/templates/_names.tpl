@@ -41,8 +41,18 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- get $root.Values.images $name | default (printf "sse-cluster-%s:%s" $name $root.Chart.AppVersion) -}}
 {{- end -}}
 
-{{/* Port of the issuer's key set. */}}
-{{- define "sse.jwksPort" -}}
-{{- $url := urlParse .Values.auth.jwksUrl -}}
-{{- regexFind "[0-9]+$" $url.host | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{/* Port of a URL: what it names, else its scheme's. */}}
+{{- define "sse.port" -}}
+{{- $host := regexReplaceAll "[/?].*$" (regexReplaceAll "^[a-z]+://" . "") "" -}}
+{{- $default := get (dict "https" "443" "http" "80") (regexFind "^[a-z]+" .) | default "4222" -}}
+{{- regexFind ":[0-9]+$" $host | trimPrefix ":" | default $default -}}
+{{- end -}}
+
+{{/* Ports of NATS's pods, for a NetworkPolicy. Argument: root. */}}
+{{- define "sse.natsPorts" -}}
+{{- $ports := list -}}
+{{- range splitList "," .Values.nats.url -}}
+  {{- $ports = append $ports (dict "port" ($.Values.nats.port | default (include "sse.port" (trim .)) | int)) -}}
+{{- end -}}
+{{- uniq $ports | toYaml -}}
 {{- end -}}

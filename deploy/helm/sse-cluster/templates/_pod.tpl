@@ -163,6 +163,11 @@ readinessProbe:
 - name: JWT_JWKS_URL
   value: {{ .jwksUrl | quote }}
 {{- end }}
+{{- if .caKey }}
+# Besides the public authorities that Node knows by itself.
+- name: NODE_EXTRA_CA_CERTS
+  value: /run/secrets/auth/{{ .caKey }}
+{{- end }}
 {{- if .sharedSecretKey }}
 - name: JWT_SECRET
   value: /run/secrets/auth/{{ .sharedSecretKey }}
@@ -222,7 +227,8 @@ volumes:
 {{- end }}
 {{- end -}}
 
-{{/* One pod after another, and none goes before its successor is ready. Argument: [root, component]. */}}
+{{/* One pod after another, and none goes before its successor has been ready for minReadySeconds.
+     Argument: [root, component]. */}}
 {{- define "sse.strategy" -}}
 {{- $values := get (index . 0).Values (index . 1) -}}
 strategy:
@@ -230,6 +236,9 @@ strategy:
   rollingUpdate:
     maxUnavailable: 0
     maxSurge: {{ $values.maxSurge }}
+minReadySeconds: {{ $values.minReadySeconds }}
+# Must be longer than the line before: ten minutes for a pod to start and get ready.
+progressDeadlineSeconds: {{ add $values.minReadySeconds 600 }}
 {{- end -}}
 
 {{/* Argument: [root, component]. */}}

@@ -3,14 +3,19 @@ Values that depend on each other. Sums come from here; what can't be right stops
 A value counts from the service's own settings, then from the common ones, then its default in docs/settings.md.
 */}}
 
-{{/* A setting as a whole number. Argument: [root, service, name, default]. */}}
-{{- define "sse.number" -}}
+{{/* A setting as text. Argument: [root, service, name, default]. */}}
+{{- define "sse.setting" -}}
 {{- $root := index . 0 -}}
 {{- $own := get (get $root.Values (index . 1)) "settings" | default dict -}}
 {{- $value := index . 3 -}}
 {{- if hasKey $root.Values.settings (index . 2) }}{{ $value = get $root.Values.settings (index . 2) }}{{ end -}}
 {{- if hasKey $own (index . 2) }}{{ $value = get $own (index . 2) }}{{ end -}}
-{{- int64 $value -}}
+{{- if not (kindIs "invalid" $value) }}{{ $value }}{{ end -}}
+{{- end -}}
+
+{{/* The same as a whole number. */}}
+{{- define "sse.number" -}}
+{{- include "sse.setting" . | float64 | int64 -}}
 {{- end -}}
 
 {{/* Whole seconds of a setting in milliseconds, rounded up. The same argument. */}}
@@ -81,6 +86,9 @@ A value counts from the service's own settings, then from the common ones, then 
   {{- end -}}
   {{- if and (or $auth.sharedSecretKey $auth.publicKeyKey) (not $auth.secret) -}}
     {{- fail "auth.secret is empty: name the existing Secret that holds auth.sharedSecretKey or auth.publicKeyKey" -}}
+  {{- end -}}
+  {{- if and $auth.caKey (not (and $auth.jwksUrl $auth.secret)) -}}
+    {{- fail "auth.caKey is a key of auth.secret, for auth.jwksUrl: give all three" -}}
   {{- end -}}
   {{- range $service := list "prober" "demo" -}}
     {{- $values := get $.Values $service -}}
