@@ -8,7 +8,7 @@ set -eu
 mark="$NGINX_TLS_CERTIFICATE.development"
 if [ -e "$NGINX_TLS_CERTIFICATE" ]; then
   [ -e "$mark" ] || exit 0
-  openssl x509 -in "$NGINX_TLS_CERTIFICATE" -noout -checkend 604800 >/dev/null && exit 0
+  openssl x509 -in "$NGINX_TLS_CERTIFICATE" -noout -checkend 2592000 >/dev/null && exit 0
 fi
 
 umask 077
