@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { findHelm3 } from '../../deploy/kubernetes/helm.ts'
 import { readSettings } from '../../services/common/settings.ts'
 import { demoSettings } from '../../services/demo/config.ts'
 import { readGatewaySettings } from '../../services/gateway/config.ts'
@@ -169,6 +170,19 @@ describe.skipIf(obstacle)('values that can’t be right stop the installation, a
     expect(await refusal([])).toBe('')
   })
 })
+
+const helm3 = await findHelm3()
+if (!helm3) console.log('chart.test.ts: Helm 3 is not installed (`HELM_3=1 npm run tools`): not compared')
+
+test.skipIf(obstacle || !helm3).each(valuesFiles)(
+  'Helm 3 and Helm 4 make the same of $name',
+  async ({ path }) => {
+    const byName = (objects: KubernetesObject[]) =>
+      Object.fromEntries(objects.map((object) => [`${object.kind} ${object.metadata.name}`, object]))
+    const three = await render({ file: path, helm: helm3 })
+    expect(byName(three)).toEqual(byName(await render({ file: path })))
+  },
+)
 
 test('NATS’s own manifests are ones that Kubernetes knows', async () => {
   const objects = readObjects('deploy/kubernetes/nats.yaml')
