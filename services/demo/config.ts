@@ -10,15 +10,15 @@ export const demoSettings = Type.Object({
   PUBLISHER_TOKEN: text('', 'Token for the publisher, sent as `Authorization: Bearer`; empty: none.'),
   GATEWAY_METRICS_URLS: text(
     'http://127.0.0.1:9101/metrics,http://127.0.0.1:9103/metrics',
-    'Metrics of the gateways that the dashboard shows, comma-separated; a name with several addresses stands for as many gateways; empty: no cluster numbers.',
+    'Metrics of the gateways that the dashboard shows, comma-separated; a name with several addresses stands for as many gateways; a lone comma: no cluster numbers.',
   ),
   PUBLISHER_METRICS_URLS: text(
     'http://127.0.0.1:9102/metrics',
-    'The same for the publishers, which know the log; empty: none.',
+    'The same for the publishers, which know the log; a lone comma: none.',
   ),
   PROBER_METRICS_URLS: text(
     'http://127.0.0.1:9105/metrics',
-    'The same for the probers, which know what a user feels; empty: none.',
+    'The same for the probers, which know what a user feels; a lone comma: none.',
   ),
   DEMO_RATE: Type.Number({
     default: 4,

@@ -3,20 +3,26 @@ import type { Gauge } from 'prom-client'
 import type { Log } from '../common/log.ts'
 
 const readEveryMs = 10 * 60_000
+/** After a failure: the front door may start after the prober. */
+const retryMs = 10_000
 const timeoutMs = 10_000
 
 /** Keeps `gauge` at the end of the certificate of `url`, seconds since 1970; NaN until it was read. */
 export function watchCertificate(url: string, gauge: Gauge, log: Log): NodeJS.Timeout {
   gauge.set(Number.NaN)
+  let nextAt = 0
   const read = async () => {
+    if (performance.now() < nextAt) return
+    nextAt = performance.now() + timeoutMs
     try {
       gauge.set(Math.round((await certificateExpiryMs(url)) / 1000))
+      nextAt = performance.now() + readEveryMs
     } catch (error) {
       log.warn({ error: String(error) }, 'the certificate could not be read')
     }
   }
   void read()
-  return setInterval(() => void read(), readEveryMs)
+  return setInterval(() => void read(), retryMs)
 }
 
 /**
