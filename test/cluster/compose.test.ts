@@ -11,7 +11,6 @@ import { post } from '../support/publish.ts'
 import { SseClient } from '../support/sse-client.ts'
 import { SteadyPublisher } from '../support/steady-publisher.ts'
 import { Swarm } from '../support/swarm.ts'
-import { waitUntil } from '../support/wait.ts'
 
 const root = join(import.meta.dirname, '../..')
 const files = join(root, 'deploy')
@@ -23,7 +22,7 @@ if (obstacle) console.log(`compose.test.ts: the cluster in containers is not tes
 
 test('every setting of the services can be given to Compose', () => {
   const fixed = ['HOST', 'NATS_CREDENTIALS_FILE', 'NATS_USER', 'NATS_PASSWORD', 'NATS_CA_FILE']
-  const inImage = ['PORT', 'METRICS_PORT']
+  const inImage = ['METRICS_PORT']
   const names = new Set(
     [gatewaySettings, publisherSettings].flatMap(({ properties }) => Object.keys(properties)),
   )
@@ -46,34 +45,6 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
   const make = (target: string, settings = {}) => project.make(target, settings)
   const compose = (...args: string[]) => project.compose(...args)
   const containers = (service = '') => project.containers(service)
-
-  async function openStreams(gateway: string): Promise<number> {
-    const script = "fetch('http://127.0.0.1:9100/metrics').then((a) => a.text()).then(console.log)"
-    const { stdout } = await run('docker', ['exec', gateway, 'node', '-e', script])
-    const counts = stdout.matchAll(/^sse_connections(?:\{.*\})? (\d+)$/gm)
-    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
-  }
-
-  /** `count` gateways are there, and each has streams: Nginx found them all. */
-  async function untilAllServe(count: number): Promise<void> {
-    let streams: number[] = []
-    await waitUntil(
-      async () => {
-        // New streams show where Nginx sends them; those that are open stay where they are.
-        const fresh = new Swarm(port, 'fresh.%3E', 4 * count)
-        await fresh.open()
-        streams = await Promise.all((await containers('gateway')).map(openStreams))
-        fresh.close()
-        return streams.length === count && streams.every((open) => open > 0)
-      },
-      {
-        timeoutMs: 30_000,
-        get what() {
-          return `streams on ${count} gateways (they have ${streams.join(', ')})`
-        },
-      },
-    )
-  }
 
   test('a busy port is named, and nothing is started', async () => {
     const holder = createServer()
@@ -163,14 +134,14 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
     await publishing.more(50)
     await swarm.untilOpen()
     expect((await make('up')).exitCode).toBe(0)
-    await untilAllServe(2)
+    await project.untilAllServe(2)
 
     await run('docker', ['stop', '--time', '40', second])
     const { stdout: exitCode } = await run('docker', ['inspect', '--format', '{{.State.ExitCode}}', second])
     expect(exitCode).toBe('0')
     await publishing.more(50)
     expect((await make('up')).exitCode).toBe(0)
-    await untilAllServe(2)
+    await project.untilAllServe(2)
     await expectNothingLost(swarm, publishing, clients / 4)
   })
 
@@ -180,7 +151,7 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
       const size = ['--scale', `gateway=${count}`]
       const scaled = await compose('up', '--detach', '--wait', '--no-recreate', ...size)
       expect([scaled.exitCode, scaled.all]).toEqual([0, expect.any(String)])
-      await untilAllServe(count)
+      await project.untilAllServe(count)
     }
     const swarm = new Swarm(port, 'up.%3E', clients)
     await swarm.open()
@@ -198,43 +169,6 @@ describe.skipIf(obstacle)('the cluster in containers', () => {
     expect(await containers('nginx')).toEqual(nginx)
     await expectNothingLost(swarm, publishing)
     await expectNothingLost(late, latePublishing, clients / 2)
-  })
-
-  test('clients lose nothing while a new image is rolled out and back again', async () => {
-    const imageOf = async (id: string) =>
-      (await run('docker', ['inspect', '--format', '{{.Image}}', id])).stdout
-    const running = async () => new Set(await Promise.all((await containers('gateway')).map(imageOf)))
-    const [old] = await running()
-    const next = { SERVICES_IMAGE: project.servicesImage.replace(/1$/, '2') }
-    const built = await project.composeWith(next, 'build', '--build-arg', 'VERSION=0.2.0', 'publisher')
-    expect([built.exitCode, built.all]).toEqual([0, expect.any(String)])
-    const services = ['gateway', 'publisher']
-    const up = ['up', '--detach', '--wait', '--no-build', '--no-deps', ...services]
-
-    const swarm = new Swarm(port, 'rolled.%3E', clients)
-    await swarm.open()
-    const publishing = new SteadyPublisher(url, (n) => `rolled.${n % 7}`, 50)
-    await publishing.more(50)
-    for (const settings of [next, {}]) {
-      const rolled = await project.composeWith(settings, ...up)
-      expect([rolled.exitCode, rolled.all]).toEqual([0, expect.any(String)])
-      expect((await running()).has(old as string)).toBe(settings !== next)
-      expect((await running()).size).toBe(1)
-      await publishing.more(50)
-      await untilAllServe(2)
-    }
-    await expectNothingLost(swarm, publishing, clients)
-  })
-
-  test('a rollback to an image that is not there changes nothing', async () => {
-    const before = await containers()
-    const missing = { SERVICES_IMAGE: project.servicesImage.replace(/1$/, '0') }
-    const { failed, all } = await project.composeWith(
-      missing,
-      ...['up', '--detach', '--wait', '--no-build', '--no-deps', 'gateway', 'publisher'],
-    )
-    expect([failed, all]).toEqual([true, expect.stringContaining(missing.SERVICES_IMAGE)])
-    expect(await containers()).toEqual(before)
   })
 
   test('make down ends all containers and keeps the data', async () => {

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { useCompose } from '../../deploy/local/compose.ts'
 import { freePort } from './ports.ts'
+import { Swarm } from './swarm.ts'
+import { waitUntil } from './wait.ts'
 
 const root = join(import.meta.dirname, '../..')
 const deploy = join(root, 'deploy')
@@ -80,6 +82,34 @@ export class ComposeProject {
   async containers(service = ''): Promise<string[]> {
     const { stdout } = await this.compose('ps', '--quiet', ...(service ? [service] : []))
     return stdout.split('\n').filter((id) => id !== '')
+  }
+
+  /** `count` gateways are there, and each has streams: Nginx found them all. */
+  async untilAllServe(count: number): Promise<void> {
+    let streams: number[] = []
+    await waitUntil(
+      async () => {
+        // New streams show where Nginx sends them; those that are open stay where they are.
+        const fresh = new Swarm(this.port, 'fresh.%3E', 4 * count)
+        await fresh.open()
+        streams = await Promise.all((await this.containers('gateway')).map((id) => this.openStreams(id)))
+        fresh.close()
+        return streams.length === count && streams.every((open) => open > 0)
+      },
+      {
+        timeoutMs: 30_000,
+        get what() {
+          return `streams on ${count} gateways (they have ${streams.join(', ')})`
+        },
+      },
+    )
+  }
+
+  private async openStreams(gateway: string): Promise<number> {
+    const script = "fetch('http://127.0.0.1:9100/metrics').then((a) => a.text()).then(console.log)"
+    const { stdout } = await this.run('docker', ['exec', gateway, 'node', '-e', script])
+    const counts = stdout.matchAll(/^sse_connections(?:\{.*\})? (\d+)$/gm)
+    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
   }
 
   /** Ends it and removes its data and images. */
