@@ -276,7 +276,7 @@ spec:
     {{- include "sse.selector" . | nindent 4 }}
   ports:
     - name: http
-      port: 3000
+      port: {{ eq (index . 1) "publisher" | ternary 3002 3000 }}
       targetPort: http
       appProtocol: http
     - name: metrics
