@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { clusterPorts, clusterSettings } from '../../deploy/local/cluster.ts'
 import { findMonitoring } from '../../deploy/local/monitoring.ts'
 import { type ClusterState, isGroupAlive } from '../../deploy/local/state.ts'
+import { provideK6 } from '../../loadtest/k6-program.ts'
 import { waitUntil } from '../support/wait.ts'
 
 // One cluster of its own, with its own folder and ports, through the same `make` as everybody's.
@@ -26,9 +27,11 @@ afterAll(async () => {
   await rm(runDir, { recursive: true, force: true })
 })
 
-async function make(target: string) {
-  const root = join(import.meta.dirname, '../..')
-  return await execa('make', [target], { cwd: root, env: environment, reject: false, all: true })
+const root = join(import.meta.dirname, '../..')
+
+async function make(target: string, settings: Record<string, string> = {}) {
+  const env = { ...environment, ...settings }
+  return await execa('make', [target], { cwd: root, env, reject: false, all: true })
 }
 
 const state = () => JSON.parse(readFileSync(join(runDir, 'state.json'), 'utf8')) as ClusterState
@@ -63,6 +66,17 @@ test('make up returns when events come through, and a second time is harmless', 
   for (const name of ['nats', 'publisher', 'gateway-1', 'gateway-2', 'nginx', 'demo', 'prober']) {
     expect(status.all).toMatch(new RegExp(`^${name} .* ready `, 'm'))
   }
+})
+
+const k6 = await provideK6((text) => console.log(text)).catch((error: Error) => error.message)
+const noK6 = typeof k6 === 'string' ? ` (skipped: ${k6})` : ''
+
+test.skipIf(noK6)(`make load passes against make up, and says where its report is${noK6}`, async () => {
+  const { exitCode, all } = await make('load', { BASE_URL: `http://localhost:${ports.http}` })
+  expect(exitCode, all).toBe(0)
+  const report = /^report: (\S+\.html)$/m.exec(all ?? '')?.[1] ?? 'none'
+  expect(readFileSync(join(root, report), 'utf8')).toContain('smoke: passed')
+  for (const file of [report, report.replace(/html$/, 'json')]) await rm(join(root, file))
 })
 
 const programs = findMonitoring({})
