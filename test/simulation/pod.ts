@@ -21,6 +21,7 @@ const noMetrics = {
   connects: counter,
   closed: counter,
   replays: counter,
+  resumes: counter,
 } as unknown as Metrics
 
 /**
