@@ -6,7 +6,7 @@
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  Settings: LOCAL=1 local processes even where Docker answers; PORT_SHIFT=2000 all ports higher;"
+	@echo "  Settings: LOCAL=1 local processes even where Docker answers; PORT_SHIFT=1000 all ports higher;"
 	@echo "  MONITORING=0 without Prometheus, MONITORING=install with, by Go where apt has none;"
 	@echo "  COMPOSE_PROFILES=monitoring Prometheus and Grafana in containers;"
 	@echo "  AUTH_MODE=jwt JWT_SECRET=… with tokens; any other setting of the services (docs/settings.md)."

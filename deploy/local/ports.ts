@@ -2,20 +2,34 @@ import { createServer } from 'node:net'
 import { execa } from 'execa'
 import type { LocalProcess } from './cluster.ts'
 
-/** @throws naming every port that is taken, what it is for, and who holds it, as far as this user may see. */
+/** Ports of other protocols, from 1024 on, to which browsers and fetch never connect (WHATWG Fetch, 2.9). */
+export const blockedPorts = new Set([
+  1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697,
+  10080,
+])
+
+/**
+ * @throws naming every port that can't be used, what it is for, and why: who holds it, as far as this user may see, or
+ *   that no browser would connect to it.
+ */
 export async function requireFreePorts(processes: Pick<LocalProcess, 'name' | 'ports'>[]): Promise<void> {
-  const taken: string[] = []
+  const unusable: string[] = []
   for (const { name, ports } of processes) {
     for (const [port, purpose] of Object.entries(ports)) {
-      if (await canListen(Number(port))) continue
-      taken.push(`  ${port} (${name}, ${purpose}): ${await holderOf(Number(port))}`)
+      const reason = await whyUnusable(Number(port))
+      if (reason) unusable.push(`  ${port} (${name}, ${purpose}): ${reason}`)
     }
   }
-  if (taken.length === 0) return
+  if (unusable.length === 0) return
   throw new Error(
-    `These ports are taken, so nothing was started:\n${taken.join('\n')}\n` +
-      'End what holds them, or move the whole cluster: make up PORT_SHIFT=2000',
+    `These ports can't be used, so nothing was started:\n${unusable.join('\n')}\n` +
+      'End what holds them, or move the whole cluster: make up PORT_SHIFT=1000',
   )
+}
+
+async function whyUnusable(port: number): Promise<string | undefined> {
+  if (blockedPorts.has(port)) return 'browsers and fetch refuse to connect to it'
+  return (await canListen(port)) ? undefined : await holderOf(port)
 }
 
 async function canListen(port: number): Promise<boolean> {

@@ -7,6 +7,7 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { clusterPorts, clusterSettings } from '../../deploy/local/cluster.ts'
 import { findMonitoring } from '../../deploy/local/monitoring.ts'
+import { blockedPorts } from '../../deploy/local/ports.ts'
 import { type ClusterState, isGroupAlive } from '../../deploy/local/state.ts'
 import { provideK6 } from '../../loadtest/k6-program.ts'
 import { waitUntil } from '../support/wait.ts'
@@ -49,6 +50,13 @@ test('a busy port is named with its holder, and nothing is started', async () =>
   const { exitCode, all } = await make('up')
   await new Promise((resolve) => holder.close(resolve))
   expect(all).toContain(`${ports.tls} (nginx, TLS)`)
+  expect(exitCode).not.toBe(0)
+  expect(existsSync(join(runDir, 'state.json'))).toBe(false)
+})
+
+test('a port to which no browser would connect is named, and nothing is started', async () => {
+  const { exitCode, all } = await make('up', { PORT_SHIFT: '2000' })
+  expect(all).toContain('10080 (nginx, HTTP): browsers and fetch refuse')
   expect(exitCode).not.toBe(0)
   expect(existsSync(join(runDir, 'state.json'))).toBe(false)
 })
@@ -149,7 +157,9 @@ async function freeShift(): Promise<number> {
     const all = clusterPorts(clusterSettings({ PORT_SHIFT: String(shift) }))
     const { gateways, publisher, ...single } = all
     const pairs = [publisher, ...gateways].flatMap(({ port, metrics }) => [port, metrics])
-    const free = await Promise.all([...Object.values(single), ...pairs].map(canListen))
+    const candidates = [...Object.values(single), ...pairs]
+    if (candidates.some((port) => blockedPorts.has(port))) continue
+    const free = await Promise.all(candidates.map(canListen))
     if (free.every(Boolean)) return shift
   }
   throw new Error('No free range of ports')

@@ -2,11 +2,10 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { blockedPorts } from '../../deploy/local/ports.ts'
 
 const lowest = 6000
 const highest = 11999
-/** Ports of other protocols, to which fetch and browsers never connect (WHATWG Fetch, 2.9). */
-const blocked = new Set([6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080])
 const locks = join(tmpdir(), 'sse-cluster-test-ports')
 const mine = new Set<string>()
 
@@ -19,7 +18,7 @@ export async function freePort(): Promise<number> {
   mkdirSync(locks, { recursive: true })
   for (let attempt = 0; attempt < 1000; attempt++) {
     const port = lowest + Math.floor(Math.random() * (highest - lowest + 1))
-    if (!blocked.has(port) && reserve(port) && (await canListen(port))) return port
+    if (!blockedPorts.has(port) && reserve(port) && (await canListen(port))) return port
   }
   throw new Error(`No free port between ${lowest} and ${highest}`)
 }
