@@ -9,8 +9,6 @@ export interface FlushCounters {
   deliveredBytes: number
 }
 
-const none: readonly Buffer[] = []
-
 /** Which part of the log a flush carries: after `from`, up to `to`. */
 export interface FlushSpan {
   serial: number
@@ -30,7 +28,6 @@ export class Flush {
   done = false
   private readonly groups: readonly Group[]
   private readonly frames: (readonly Buffer[])[]
-  private readonly heartbeat: Buffer | undefined
   private readonly counters: FlushCounters
   private readonly block: (subscriber: Subscriber) => void
   private groupIndex = 0
@@ -39,13 +36,11 @@ export class Flush {
   private joined: Buffer | undefined
 
   /**
-   * Takes the frames out of `groups`. A `heartbeat` ends the flush of every group. `block` is told of each member
-   * whose socket pushes back.
+   * Takes the frames out of `groups`, which have some. `block` is told of each member whose socket pushes back.
    */
   constructor(
     span: FlushSpan,
     groups: readonly Group[],
-    heartbeat: Buffer | undefined,
     counters: FlushCounters,
     block: (subscriber: Subscriber) => void,
   ) {
@@ -53,9 +48,8 @@ export class Flush {
     this.from = span.from
     this.to = span.to
     this.groups = groups
-    this.frames = groups.map((group) => group.frames ?? none)
+    this.frames = groups.map((group) => group.frames as Buffer[])
     for (const group of groups) group.frames = undefined
-    this.heartbeat = heartbeat
     this.counters = counters
     this.block = block
     counters.flushes++
@@ -107,10 +101,9 @@ export class Flush {
     return left
   }
 
-  private join(frames: readonly Buffer[]): Buffer | undefined {
-    const all = this.heartbeat ? [...frames, this.heartbeat] : frames
-    if (all.length <= 1) return all[0]
+  private join(frames: readonly Buffer[]): Buffer {
+    if (frames.length === 1) return frames[0] as Buffer
     this.counters.joins++
-    return Buffer.concat(all)
+    return Buffer.concat(frames)
   }
 }

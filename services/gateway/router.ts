@@ -1,4 +1,5 @@
 import { Flush, type FlushCounters } from './flush.ts'
+import { Heartbeat } from './heartbeat.ts'
 import type { RecentLog } from './recent-log.ts'
 import { Group, type Subscriber } from './subscriber.ts'
 import { TopicIndex } from './topic-index.ts'
@@ -48,7 +49,7 @@ export class Router {
   private dirty: Group[] = []
   private flush: Flush | undefined
   private serial = 0
-  private heartbeatDue = false
+  private beating: Heartbeat | undefined
   private behind: Subscriber[] = []
   private behindIndex = 0
   /** Subscribers ahead of this pod’s tail. */
@@ -134,9 +135,9 @@ export class Router {
     this.counters.deliveredBytes += bytes
   }
 
-  /** The next flush ends with a heartbeat to every live subscriber. */
+  /** Every live subscriber is told its position, as soon as there is time. */
   heartbeat(): void {
-    this.heartbeatDue = true
+    this.beating ??= new Heartbeat(this.groups.values())
   }
 
   /**
@@ -160,6 +161,7 @@ export class Router {
       if (subscriber.state !== 'blocked') subscriber.state = 'behind'
     }
     this.flush = undefined
+    this.beating = undefined
     this.boundary = position
     this.flushedTo = position
   }
@@ -173,21 +175,23 @@ export class Router {
 
   /** True when `step` has something to do. */
   get busy(): boolean {
-    return this.flushing || this.behindIndex < this.behind.length
+    return this.flushing || this.beating !== undefined || this.behindIndex < this.behind.length
   }
 
-  /** True while live streams wait for something. */
+  /** True while events wait for live subscribers. */
   get flushing(): boolean {
-    return this.flush !== undefined || this.heartbeatDue || this.boundary < this.log.head
+    return this.flush !== undefined || this.boundary < this.log.head
   }
 
-  /** Does up to about `budget` small writes, or as much work: flushes first, then catching up. */
+  /** Does up to about `budget` small writes, or as much work: flushes first, then heartbeats, then catching up. */
   step(budget: number): void {
     let left = budget
     if (!this.flush && this.flushing) this.beginFlush()
     if (this.flush) left = this.continueFlush(this.flush, left)
-    // Catching up gets a share even when flushes never end.
-    left = Math.max(left, budget >> 2)
+    // These get a share even when flushes never end.
+    const share = budget >> 2
+    if (this.beating) left = this.continueHeartbeat(this.beating, Math.max(left, share))
+    left = Math.max(left, share)
     while (left > 0 && this.behindIndex < this.behind.length) {
       left -= this.catchUp(this.behind[this.behindIndex++] as Subscriber)
     }
@@ -198,12 +202,9 @@ export class Router {
   }
 
   private beginFlush(): void {
-    const heartbeat = this.heartbeatDue ? this.options.heartbeat(this.log.head) : undefined
-    const groups = heartbeat ? [...this.groups.values()] : this.dirty
     const span = { serial: ++this.serial, from: this.boundary, to: this.log.head }
-    this.flush = new Flush(span, groups, heartbeat, this.counters, (subscriber) => this.block(subscriber))
+    this.flush = new Flush(span, this.dirty, this.counters, (subscriber) => this.block(subscriber))
     this.dirty = []
-    this.heartbeatDue = false
     this.unflushedBytes = 0
     this.boundary = this.log.head
   }
@@ -215,6 +216,21 @@ export class Router {
       this.flushedTo = flush.to
       this.releaseEarly()
     }
+    return left
+  }
+
+  private continueHeartbeat(heartbeat: Heartbeat, budget: number): number {
+    // At most two: one for those whom the flush under way has served already, one for the others.
+    const blocks = new Map<number, Buffer>()
+    const left = heartbeat.step(budget, (subscriber) => {
+      const position = this.positionOf(subscriber)
+      const block = blocks.get(position) ?? this.options.heartbeat(position)
+      blocks.set(position, block)
+      this.counters.writes++
+      this.counters.deliveredBytes += block.length
+      if (!subscriber.write(block)) this.block(subscriber)
+    })
+    if (heartbeat.done) this.beating = undefined
     return left
   }
 

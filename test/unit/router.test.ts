@@ -155,6 +155,34 @@ describe('a heartbeat', () => {
     run()
     expect([a.text, b.text, slow.text]).toEqual(['1a2a[2]', '[2]', '1a'])
   })
+
+  test('makes no event wait until all have theirs', () => {
+    const many = Array.from({ length: 100 }, () => new Fake(['q']))
+    const a = new Fake(['a'])
+    run()
+    router.heartbeat()
+    router.step(4)
+    append('a')
+    router.step(4)
+    expect(a.text).toContain('1a')
+    expect(many.filter(({ text }) => text !== '').length).toBeLessThan(10)
+    run()
+    expect(many.every(({ text }) => text === '[0]' || text === '[1]')).toBe(true)
+  })
+
+  test('amid a flush goes back behind nothing that the flush has written', () => {
+    const many = Array.from({ length: 40 }, () => new Fake(['a']))
+    run()
+    append('a')
+    router.step(8)
+    router.heartbeat()
+    append('a')
+    run()
+    for (const { text } of many) {
+      const ids = [...text.matchAll(/\d+/g)].map(([id]) => Number(id))
+      expect(ids).toEqual(ids.toSorted((one, other) => one - other))
+    }
+  })
 })
 
 describe('a reader that pushes back', () => {
