@@ -2,7 +2,8 @@ import type { Group, Subscriber } from './subscriber.ts'
 
 /**
  * One round of heartbeats to all live subscribers. It is done a few at a time, between and even within flushes: in one
- * piece, 5,000 streams with a topic each kept an event waiting for 40 ms every 15 s.
+ * piece it keeps events waiting (5,000 topics, 20,000 events/s, for the measurement a heartbeat a second: p99 57 to
+ * 73 ms, so 16 to 19).
  */
 export class Heartbeat {
   done = false
