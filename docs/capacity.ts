@@ -9,7 +9,7 @@ import type { Growth } from '../loadtest/bench/rows/growth.ts'
 
 /** The runs on which the page rests, of `make bench` and of loadtest/at-scale; newer ones are taken by naming them here. */
 const run = '2026-11-25-all'
-const atScaleRun = '2026-11-23-at-scale'
+const atScaleRun = '2026-11-25-at-scale'
 
 interface Figures {
   growth: { sizes: Growth[] }
